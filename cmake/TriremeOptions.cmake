@@ -1,0 +1,38 @@
+# Language, warnings and the helper that makes one library a folder.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_program(TRIREME_CCACHE ccache)
+if(TRIREME_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TRIREME_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${TRIREME_CCACHE})
+endif()
+
+add_library(trireme_flags INTERFACE)
+# No contraction into fma unless the source says so: the same bits from every instruction set.
+target_compile_options(trireme_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings --fmad=false -Xcompiler=-Wall,-Wextra>)
+target_compile_definitions(trireme_flags INTERFACE TRIREME_SOURCE_ROOT="${PROJECT_SOURCE_DIR}")
+target_include_directories(trireme_flags INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+if(TRIREME_SANITIZE)
+  target_compile_options(trireme_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all>)
+  target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
+endif()
+
+# trireme_library(NAME SOURCES...) makes trireme_NAME with the house's flags.
+function(trireme_library name)
+  add_library(trireme_${name} STATIC ${ARGN})
+  target_link_libraries(trireme_${name} PRIVATE $<BUILD_INTERFACE:trireme_flags>)
+  target_include_directories(trireme_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/trireme>)
+  target_compile_features(trireme_${name} PUBLIC cxx_std_20)
+  set_target_properties(trireme_${name} PROPERTIES EXPORT_NAME ${name})
+endfunction()

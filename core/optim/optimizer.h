@@ -1,0 +1,100 @@
+// Updates of flat parameter buffers: one pass over a table of ranges, predicated on the device.
+//
+// A step ends with three kernels over flat f32 buffers:
+//   1. gradient_norm   sum of squares of the gradients, in fixed 4,096-element blocks, in double
+//   2. step_control    reads the all-reduced control vector and that sum; writes StepState:
+//                      learning rate, multiplier (nominal / count / loss scale x clip), apply
+//   3. update          parameters and moments, if StepState::apply
+//
+// Sources: Sutskever et al., On the importance of initialization and momentum (2013), for Nesterov
+// in PyTorch's form; Kingma and Ba, Adam (2015); Loshchilov and Hutter, AdamW (2019).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "core/graph/op.h"
+#include "core/optim/schedule.h"
+#include "core/runtime/step_state.h"
+
+namespace trireme::core {
+
+struct SgdOptions {
+  float momentum = 0;       // m = momentum m + g; p -= lr m   (PyTorch's form, no dampening)
+  bool nesterov = false;    // p -= lr (g + momentum m)
+  float weight_decay = 0;   // g += weight_decay p
+};
+
+struct AdamOptions {
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  float weight_decay = 0;
+  bool decoupled = true;    // AdamW: p -= lr weight_decay p; else g += weight_decay p
+};
+
+using OptimizerOptions = std::variant<SgdOptions, AdamOptions>;
+
+// Moment buffers per parameter element: 0 (plain SGD), 1 (momentum) or 2 (Adam).
+int moment_count(const OptimizerOptions& options);
+// The weight decay that parameters get unless their group says otherwise.
+float weight_decay(const OptimizerOptions& options);
+
+// Elements [begin, end) of a flat buffer that are updated alike.
+struct UpdateRange {
+  int64_t begin = 0, end = 0;
+  float weight_decay = 0;
+  float lr_scale = 1;
+};
+
+struct UpdateArgs {
+  float* parameters = nullptr;
+  const float* gradients = nullptr;
+  float* moment1 = nullptr;           // null where moment_count says so
+  float* moment2 = nullptr;
+  const StepState* step = nullptr;    // on the device
+  Stream stream;
+};
+
+class UpdateKernel {
+ public:
+  virtual ~UpdateKernel() = default;
+  virtual void run(const UpdateArgs& args) = 0;
+};
+
+// Sums of squares of gradients[begin, end) over the ranges, in double, in blocks that do not
+// depend on threads or layout; written to *sum_of_squares (on the device), replaced or added to.
+class NormKernel {
+ public:
+  virtual ~NormKernel() = default;
+  virtual void run(const float* gradients, double* sum_of_squares, bool accumulate, Stream stream) = 0;
+};
+
+// The control vector: f64, laid out
+//   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., stop votes].
+struct ControlOptions {
+  Schedule schedule;
+  float clip_norm = 0;             // 0: no clipping
+  double nominal_count = 1;        // of loss 0: what backward was seeded with
+  float loss_scale = 1;
+  float beta1 = 0, beta2 = 0;      // of Adam; 0 otherwise
+};
+
+// Writes StepState from control[1] (the exact count of loss 0) and the sum of squares. A count of
+// 0, or a non-finite norm or loss: apply = 0.
+class ControlKernel {
+ public:
+  virtual ~ControlKernel() = default;
+  virtual void run(const double* control, const double* sum_of_squares, StepState* step,
+                   Stream stream) = 0;
+};
+
+std::unique_ptr<UpdateKernel> make_update_kernel(DeviceKind device, const OptimizerOptions& options,
+                                                 std::span<const UpdateRange> ranges,
+                                                 const KernelContext& context);
+std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device, int64_t elements,
+                                             const KernelContext& context);
+std::unique_ptr<ControlKernel> make_control_kernel(DeviceKind device, const ControlOptions& options,
+                                                   const KernelContext& context);
+
+}  // namespace trireme::core

@@ -1,0 +1,78 @@
+// One device: memory, streams and the order between them. The owner of every handle below it.
+//
+// main makes devices and hands them down, so that they die before the driver does.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/graph/op.h"
+#include "core/runtime/stream.h"
+
+namespace trireme::core {
+
+// One stream per purpose. On the CPU kCompute is the calling thread.
+enum class StreamRole : uint8_t { kCompute, kCopy, kData, kTensor, kPipelineUp, kPipelineDown };
+constexpr int kStreamRoles = 6;
+
+class Device;
+
+// Device memory with an owner. Zero when allocated; aligned to 4096 bytes on the CPU and 256 on a
+// GPU. Allocating happens before a run, never inside a step.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device& device, int64_t bytes);
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual DeviceKind kind() const = 0;
+  virtual std::string describe() const = 0;  // "CPU (2 threads)", "NVIDIA H100 80GB HBM3 (sm_90)"
+
+  virtual Stream stream(StreamRole role) = 0;
+  // Work put on `later` from now on starts after the work now on `earlier`. The host does not
+  // wait, except that on the CPU the compute stream is the host. Rethrows a transport's failure.
+  virtual void order(Stream earlier, Stream later) = 0;
+  virtual void synchronize(Stream stream) = 0;
+
+  // Copies between host and device memory in stream order. Host memory must stay as it is until
+  // the stream is synchronized.
+  virtual void copy_in(void* device, const void* host, int64_t bytes, Stream stream) = 0;
+  virtual void copy_out(void* host, const void* device, int64_t bytes, Stream stream) = 0;
+  virtual void fill_zero(void* device, int64_t bytes, Stream stream) = 0;
+
+  // Host memory that copies fast to and from this device (pinned, on a GPU).
+  virtual void* allocate_host(int64_t bytes) = 0;
+  virtual void free_host(void* memory) noexcept = 0;
+
+  virtual KernelContext kernel_context() = 0;
+
+ protected:
+  friend class Buffer;
+  // Throws SystemError naming the bytes asked for and the bytes free.
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void free(void* memory) noexcept = 0;
+};
+
+// `threads` CPU threads for kernels; 0: all that the affinity mask allows.
+std::unique_ptr<Device> make_cpu_device(int threads);
+// GPU `index` among the visible ones. Throws SystemError if this build has no CUDA, or there is
+// no such device, in one line that says which.
+std::unique_ptr<Device> make_cuda_device(int index);
+// 0 where there is no driver, no device, or no CUDA in this build.
+int cuda_device_count();
+
+}  // namespace trireme::core
