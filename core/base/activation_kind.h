@@ -10,12 +10,18 @@ enum class ActivationKind : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kTanh, kSi
 
 constexpr std::string_view name_of(ActivationKind kind) {
   switch (kind) {
-    case ActivationKind::kNone: return "none";
-    case ActivationKind::kRelu: return "relu";
-    case ActivationKind::kGelu: return "gelu";
-    case ActivationKind::kGeluTanh: return "gelu_tanh";
-    case ActivationKind::kTanh: return "tanh";
-    case ActivationKind::kSigmoid: return "sigmoid";
+    case ActivationKind::kNone:
+      return "none";
+    case ActivationKind::kRelu:
+      return "relu";
+    case ActivationKind::kGelu:
+      return "gelu";
+    case ActivationKind::kGeluTanh:
+      return "gelu_tanh";
+    case ActivationKind::kTanh:
+      return "tanh";
+    case ActivationKind::kSigmoid:
+      return "sigmoid";
   }
   return "?";
 }

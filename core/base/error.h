@@ -18,12 +18,12 @@ namespace trireme {
 // Exit codes that users and scripts rely on (docs/architecture.md, "Contracts").
 enum class ExitCode : int {
   kDone = 0,
-  kUsage = 64,          // bad job file or command line
+  kUsage = 64,  // bad job file or command line
   kBadCheckpoint = 65,
   kBadData = 66,
   kInternal = 70,
   kHang = 71,
-  kDiverged = 72,       // non-finite loss, or replicas differ
+  kDiverged = 72,  // non-finite loss, or replicas differ
   kRequeue = 75,
   kStopForGood = 78,
 };

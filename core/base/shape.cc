@@ -40,7 +40,9 @@ Shape Shape::with_dim(int axis, int64_t extent) const {
   return result;
 }
 
-bool Shape::operator==(const Shape& other) const { return std::ranges::equal(dims(), other.dims()); }
+bool Shape::operator==(const Shape& other) const {
+  return std::ranges::equal(dims(), other.dims());
+}
 
 std::string Shape::str() const { return fmt::format("({})", fmt::join(dims(), ", ")); }
 

@@ -12,7 +12,6 @@ struct HandleDeleter {
 };
 
 template <typename Handle, auto Destroy>
-using UniqueHandle =
-    std::unique_ptr<std::remove_pointer_t<Handle>, HandleDeleter<Handle, Destroy>>;
+using UniqueHandle = std::unique_ptr<std::remove_pointer_t<Handle>, HandleDeleter<Handle, Destroy>>;
 
 }  // namespace trireme::core

@@ -46,9 +46,9 @@ class GradientBuilder {
 };
 
 struct DifferentiateOptions {
-  int64_t global_batch = 1;              // samples in a step, over all ranks and micro-batches
+  int64_t global_batch = 1;  // samples in a step, over all ranks and micro-batches
   float loss_scale = 1;
-  std::vector<std::string> frozen;       // parameters that get no gradient
+  std::vector<std::string> frozen;  // parameters that get no gradient
 };
 
 // Appends the backward nodes of every loss. Afterwards each trained parameter p has exactly one

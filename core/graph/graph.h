@@ -32,12 +32,12 @@ struct Init {
 };
 
 struct Value {
-  std::string name;                // "conv1/weight", unique in the graph
+  std::string name;  // "conv1/weight", unique in the graph
   ValueType type;
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
-  Init init;                       // of a parameter
-  ValueId parameter = kNoValue;    // of a gradient: the parameter it belongs to
+  Init init;                     // of a parameter
+  ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
 // Backward nodes that make the gradient of an activation and those that make the gradient of a
@@ -45,17 +45,17 @@ struct Value {
 enum class Phase : uint8_t { kForward, kInputBackward, kWeightBackward };
 
 struct Node {
-  std::string name;                // "conv1", "conv1/grad_weight"
-  std::string block;               // the repeated unit it belongs to ("block3"), or empty
+  std::string name;   // "conv1", "conv1/grad_weight"
+  std::string block;  // the repeated unit it belongs to ("block3"), or empty
   OpPtr op;
-  std::vector<ValueId> inputs;     // kNoValue: an absent optional operand
+  std::vector<ValueId> inputs;  // kNoValue: an absent optional operand
   std::vector<ValueId> outputs;
   Phase phase = Phase::kForward;
 };
 
 // A named sum of per-sample terms and the sum of their weights: one f64 value of shape (2).
 struct NamedSum {
-  std::string name;                // "loss", "accuracy"
+  std::string name;  // "loss", "accuracy"
   ValueId value = kNoValue;
   float weight = 1;                // of a loss in the total; unused for metrics
   int64_t nominal_per_sample = 1;  // terms that one sample contributes (tokens, for language)

@@ -38,17 +38,21 @@ struct Cost {
 struct KernelArgs {
   const void* const* inputs = nullptr;
   void* const* outputs = nullptr;
-  void* workspace = nullptr;            // workspace_cap bytes, 256-byte aligned; shared scratch
-  void* prepared = nullptr;             // prepared_cap bytes, 256-byte aligned; written by prepare()
-  const StepState* step = nullptr;      // on the device
-  int64_t sample_offset = 0;            // of row 0 within the step's global batch
-  bool accumulate = false;              // add to what the outputs hold instead of replacing it
+  void* workspace = nullptr;        // workspace_cap bytes, 256-byte aligned; shared scratch
+  void* prepared = nullptr;         // prepared_cap bytes, 256-byte aligned; written by prepare()
+  const StepState* step = nullptr;  // on the device
+  int64_t sample_offset = 0;        // of row 0 within the step's global batch
+  bool accumulate = false;          // add to what the outputs hold instead of replacing it
   Stream stream;
 
   template <typename T>
-  const T* in(int i) const { return static_cast<const T*>(inputs[i]); }
+  const T* in(int i) const {
+    return static_cast<const T*>(inputs[i]);
+  }
   template <typename T>
-  T* out(int i) const { return static_cast<T*>(outputs[i]); }
+  T* out(int i) const {
+    return static_cast<T*>(outputs[i]);
+  }
 };
 
 // A kernel chosen for one node's shapes on one device. run() allocates nothing and creates no
@@ -64,10 +68,10 @@ class Kernel {
 
 // What the runtime knows when it makes a kernel.
 struct KernelContext {
-  uint64_t seed = 0;             // of the job; random kernels key Philox with it
-  std::string_view node_name;    // the other half of that key
-  int threads = 1;               // of the CPU that the kernel may use
-  CudaContext* cuda = nullptr;   // null on the CPU
+  uint64_t seed = 0;            // of the job; random kernels key Philox with it
+  std::string_view node_name;   // the other half of that key
+  int threads = 1;              // of the CPU that the kernel may use
+  CudaContext* cuda = nullptr;  // null on the CPU
 };
 
 class Op {

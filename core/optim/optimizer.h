@@ -22,15 +22,15 @@
 namespace trireme::core {
 
 struct SgdOptions {
-  float momentum = 0;       // m = momentum m + g; p -= lr m   (PyTorch's form, no dampening)
-  bool nesterov = false;    // p -= lr (g + momentum m)
-  float weight_decay = 0;   // g += weight_decay p
+  float momentum = 0;      // m = momentum m + g; p -= lr m   (PyTorch's form, no dampening)
+  bool nesterov = false;   // p -= lr (g + momentum m)
+  float weight_decay = 0;  // g += weight_decay p
 };
 
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float weight_decay = 0;
-  bool decoupled = true;    // AdamW: p -= lr weight_decay p; else g += weight_decay p
+  bool decoupled = true;  // AdamW: p -= lr weight_decay p; else g += weight_decay p
 };
 
 using OptimizerOptions = std::variant<SgdOptions, AdamOptions>;
@@ -50,9 +50,9 @@ struct UpdateRange {
 struct UpdateArgs {
   float* parameters = nullptr;
   const float* gradients = nullptr;
-  float* moment1 = nullptr;           // null where moment_count says so
+  float* moment1 = nullptr;  // null where moment_count says so
   float* moment2 = nullptr;
-  const StepState* step = nullptr;    // on the device
+  const StepState* step = nullptr;  // on the device
   Stream stream;
 };
 
@@ -67,17 +67,18 @@ class UpdateKernel {
 class NormKernel {
  public:
   virtual ~NormKernel() = default;
-  virtual void run(const float* gradients, double* sum_of_squares, bool accumulate, Stream stream) = 0;
+  virtual void run(const float* gradients, double* sum_of_squares, bool accumulate,
+                   Stream stream) = 0;
 };
 
 // The control vector: f64, laid out
 //   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., stop votes].
 struct ControlOptions {
   Schedule schedule;
-  float clip_norm = 0;             // 0: no clipping
-  double nominal_count = 1;        // of loss 0: what backward was seeded with
+  float clip_norm = 0;       // 0: no clipping
+  double nominal_count = 1;  // of loss 0: what backward was seeded with
   float loss_scale = 1;
-  float beta1 = 0, beta2 = 0;      // of Adam; 0 otherwise
+  float beta1 = 0, beta2 = 0;  // of Adam; 0 otherwise
 };
 
 // Writes StepState from control[1] (the exact count of loss 0) and the sum of squares. A count of

@@ -14,8 +14,8 @@ enum class DeviceKind : uint8_t { kCpu, kCuda };
 
 // The CPU's comm stream: work numbered 1, 2, ... in order of submission. Owned by the runtime.
 struct CpuStream {
-  int64_t submitted = 0;                // touched by the submitting thread only
-  std::atomic<int64_t> completed{0};    // advanced by the engine, in order
+  int64_t submitted = 0;              // touched by the submitting thread only
+  std::atomic<int64_t> completed{0};  // advanced by the engine, in order
 };
 
 struct Stream {
@@ -23,7 +23,9 @@ struct Stream {
   DeviceKind device = DeviceKind::kCpu;
 
   // Null on the CPU's compute stream: calls given it finish before they return.
-  CpuStream* cpu() const { return device == DeviceKind::kCpu ? static_cast<CpuStream*>(handle) : nullptr; }
+  CpuStream* cpu() const {
+    return device == DeviceKind::kCpu ? static_cast<CpuStream*>(handle) : nullptr;
+  }
   bool operator==(const Stream&) const = default;
 };
 

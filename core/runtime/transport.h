@@ -13,7 +13,13 @@
 namespace trireme::core {
 
 enum class CollectiveKind : uint8_t {
-  kAllReduce, kReduceScatter, kAllGather, kBroadcast, kAllToAll, kSend, kRecv
+  kAllReduce,
+  kReduceScatter,
+  kAllGather,
+  kBroadcast,
+  kAllToAll,
+  kSend,
+  kRecv
 };
 enum class ReduceOp : uint8_t { kSum, kMax, kMin };
 
@@ -22,12 +28,12 @@ struct CollectiveCall {
   ReduceOp op = ReduceOp::kSum;
   DType dtype = DType::kF32;
   int group = 0;
-  int peer = 0;              // root of a broadcast, the other end of a send or recv
+  int peer = 0;  // root of a broadcast, the other end of a send or recv
   const void* send = nullptr;
-  void* recv = nullptr;      // may equal send for all_reduce and broadcast
-  int64_t count = 0;         // elements; per rank for reduce_scatter (received), all_gather (sent)
-                             // and all_to_all (sent to each)
-  const char* what = "";     // "bucket 3", for reports; outlives the call
+  void* recv = nullptr;   // may equal send for all_reduce and broadcast
+  int64_t count = 0;      // elements; per rank for reduce_scatter (received), all_gather (sent)
+                          // and all_to_all (sent to each)
+  const char* what = "";  // "bucket 3", for reports; outlives the call
 };
 
 class Transport {
