@@ -5,6 +5,15 @@
 #include "core/base/error.h"
 
 namespace trireme::core {
+namespace {
+
+const ParameterGroup* group_of(const std::string& name, const std::vector<ParameterGroup>& groups) {
+  const auto found = std::ranges::find_if(
+      groups, [&](const ParameterGroup& group) { return matches(group.match, name); });
+  return found == groups.end() ? nullptr : &*found;
+}
+
+}  // namespace
 
 bool matches(const std::string& pattern, const std::string& name) {
   // The classic two-pointer walk: on a mismatch, let the last star take one character more.
@@ -37,10 +46,8 @@ std::vector<std::string> frozen_parameters(const Graph& graph,
            group.match);
   std::vector<std::string> frozen;
   for (ValueId id : parameters) {
-    bool is_frozen = false;
-    for (const ParameterGroup& group : groups)
-      if (group.frozen && matches(group.match, graph.value(id).name)) is_frozen = *group.frozen;
-    if (is_frozen) frozen.push_back(graph.value(id).name);
+    const ParameterGroup* group = group_of(graph.value(id).name, groups);
+    if (group && group->frozen) frozen.push_back(graph.value(id).name);
   }
   return frozen;
 }
@@ -52,10 +59,9 @@ std::vector<UpdateRange> update_ranges(const FlatLayout& layout, const Optimizer
     if (!parameter.trained) continue;
     UpdateRange range{.begin = parameter.offset, .end = parameter.offset + parameter.elements};
     range.weight_decay = parameter.shape.rank() < 2 ? 0 : weight_decay(optimizer);
-    for (const ParameterGroup& group : groups) {
-      if (!matches(group.match, parameter.name)) continue;
-      range.weight_decay = group.weight_decay.value_or(range.weight_decay);
-      range.lr_scale = group.lr_scale.value_or(range.lr_scale);
+    if (const ParameterGroup* group = group_of(parameter.name, groups)) {
+      range.weight_decay = group->weight_decay.value_or(range.weight_decay);
+      range.lr_scale = group->lr_scale;
     }
     UpdateRange* last = ranges.empty() ? nullptr : &ranges.back();
     // The padding between two parameters is zero, has zero gradients and stays zero: one range

@@ -11,13 +11,12 @@
 namespace trireme::core {
 
 // Applies to every parameter whose whole name the pattern matches. '*' stands for any run of
-// characters, '/' included; '?' for one. Of several groups that match, the last one that sets a
-// field decides.
+// characters, '/' included; '?' for one. The first group that matches counts.
 struct ParameterGroup {
   std::string match;
-  std::optional<float> weight_decay;
-  std::optional<float> lr_scale;
-  std::optional<bool> frozen;
+  std::optional<float> weight_decay;  // else the optimizer's, and 0 for tensors of rank < 2
+  float lr_scale = 1;
+  bool frozen = false;
 };
 
 bool matches(const std::string& pattern, const std::string& name);
