@@ -16,10 +16,9 @@
 namespace trireme::core {
 
 // Throws SystemError "[cuda] out of memory (cudaErrorMemoryAllocation) (file:line)".
-void check(cudaError_t status,
-           std::source_location where = std::source_location::current());
-void check_noexcept(cudaError_t status, std::source_location where =
-                                            std::source_location::current()) noexcept;
+void check(cudaError_t status, std::source_location where = std::source_location::current());
+void check_noexcept(cudaError_t status,
+                    std::source_location where = std::source_location::current()) noexcept;
 
 // The one line that a destructor prints when a library refuses: "trireme: [cuda] ... (file:line)".
 void report_failure(const char* library, const char* what, std::source_location where) noexcept;

@@ -22,7 +22,7 @@ class CudaContext {
   CudaContext& operator=(const CudaContext&) = delete;
 
   int device() const { return device_; }
-  const std::string& name() const { return name_; }              // "NVIDIA H100 80GB HBM3"
+  const std::string& name() const { return name_; }               // "NVIDIA H100 80GB HBM3"
   int compute_capability() const { return compute_capability_; }  // 90 for sm_90
   int multiprocessors() const { return multiprocessors_; }
 

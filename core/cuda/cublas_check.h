@@ -10,10 +10,9 @@
 namespace trireme::core {
 
 // Throws SystemError "[cublas] an unsupported value or parameter was passed ... (file:line)".
-void check(cublasStatus_t status,
-           std::source_location where = std::source_location::current());
-void check_noexcept(cublasStatus_t status, std::source_location where =
-                                               std::source_location::current()) noexcept;
+void check(cublasStatus_t status, std::source_location where = std::source_location::current());
+void check_noexcept(cublasStatus_t status,
+                    std::source_location where = std::source_location::current()) noexcept;
 
 inline void destroy_cublaslt(cublasLtHandle_t handle) noexcept {
   check_noexcept(cublasLtDestroy(handle));

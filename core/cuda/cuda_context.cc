@@ -10,8 +10,7 @@ struct CudaContext::Libraries {
   Cudnn cudnn;
 };
 
-CudaContext::CudaContext(int device)
-    : device_(device), libraries_(std::make_unique<Libraries>()) {
+CudaContext::CudaContext(int device) : device_(device), libraries_(std::make_unique<Libraries>()) {
   check(cudaSetDevice(device));
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, device));

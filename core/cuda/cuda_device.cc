@@ -55,7 +55,8 @@ class CudaDevice : public Device {
 
   CudaContext context_;
   std::array<CudaStream, kStreamRoles> streams_;
-  std::array<CudaEvent, kStreamRoles> events_;  // the latest point of each stream that was waited on
+  std::array<CudaEvent, kStreamRoles>
+      events_;  // the latest point of each stream that was waited on
 };
 
 CudaDevice::CudaDevice(int index) : context_(index) {

@@ -11,8 +11,8 @@ namespace trireme::core {
 
 // Throws SystemError "[cudnn] CUDNN_STATUS_NOT_SUPPORTED: <cuDNN's last words> (file:line)".
 void check(cudnnStatus_t status, std::source_location where = std::source_location::current());
-void check_noexcept(cudnnStatus_t status, std::source_location where =
-                                              std::source_location::current()) noexcept;
+void check_noexcept(cudnnStatus_t status,
+                    std::source_location where = std::source_location::current()) noexcept;
 
 inline void destroy_cudnn(cudnnHandle_t handle) noexcept { check_noexcept(cudnnDestroy(handle)); }
 
