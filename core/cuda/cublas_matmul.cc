@@ -1,6 +1,7 @@
 #include "core/cuda/cublas_matmul.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/base/error.h"
 #include "core/cuda/check.h"
@@ -8,7 +9,7 @@
 namespace trireme::core {
 namespace {
 
-constexpr std::array<uint32_t, 2> kAlignments = {16, 4};
+constexpr uint32_t kAlignment = 16;
 
 cublasLtEpilogue_t cublas_epilogue(MatmulEpilogue epilogue) {
   switch (epilogue) {
@@ -58,7 +59,7 @@ CublasMatmulDesc make_matmul(bool transpose_a, bool transpose_b) {
   return matmul;
 }
 
-CublasPreference make_preference(int64_t workspace_cap, uint32_t alignment) {
+CublasPreference make_preference(int64_t workspace_cap) {
   cublasLtMatmulPreference_t handle = nullptr;
   check(cublasLtMatmulPreferenceCreate(&handle));
   CublasPreference preference(handle);
@@ -74,14 +75,8 @@ CublasPreference make_preference(int64_t workspace_cap, uint32_t alignment) {
   for (auto attribute :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
-    set(preference, attribute, alignment);
+    set(preference, attribute, kAlignment);
   return preference;
-}
-
-bool aligned(std::initializer_list<const void*> pointers, uintptr_t alignment) {
-  return std::all_of(pointers.begin(), pointers.end(), [alignment](const void* pointer) {
-    return reinterpret_cast<uintptr_t>(pointer) % alignment == 0;
-  });
 }
 
 }  // namespace
@@ -100,9 +95,9 @@ CublasMatmul::CublasMatmul(CudaContext& context, const MatmulShape& shape, Matmu
                            : make_layout(shape.rows, shape.inner)),
       c_(make_layout(shape.rows, shape.columns)) {
   set_epilogue(wanted);
-  if (choose_algorithms()) return;
+  if (choose_algorithm()) return;
   set_epilogue(MatmulEpilogue::kNone);
-  if (choose_algorithms()) return;
+  if (choose_algorithm()) return;
   throw SystemError(
       fmt::format("[cublas] no algorithm for ({}, {}) x ({}, {}) in {} workspace bytes", shape.rows,
                   shape.inner, shape.inner, shape.columns, workspace_cap));
@@ -111,40 +106,36 @@ CublasMatmul::CublasMatmul(CudaContext& context, const MatmulShape& shape, Matmu
 void CublasMatmul::set_epilogue(MatmulEpilogue epilogue) {
   epilogue_ = epilogue;
   set(matmul_, CUBLASLT_MATMUL_DESC_EPILOGUE, cublas_epilogue(epilogue));
+  // The heuristic looks whether there is a bias and how it is aligned, not at what it points to.
+  const void* const some_pointer = reinterpret_cast<const void*>(uintptr_t{256});
+  if (has_bias(epilogue)) set(matmul_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, some_pointer);
 }
 
-bool CublasMatmul::choose_algorithms() {
-  for (size_t i = 0; i < kAlignments.size(); ++i) {
-    const std::optional<Algorithm> algorithm = choose(kAlignments[i]);
-    if (!algorithm) return false;
-    algorithms_[i] = *algorithm;
-  }
-  return true;
-}
-
-std::optional<CublasMatmul::Algorithm> CublasMatmul::choose(uint32_t alignment) {
-  const CublasPreference preference = make_preference(workspace_cap_, alignment);
+bool CublasMatmul::choose_algorithm() {
+  const CublasPreference preference = make_preference(workspace_cap_);
   std::array<Algorithm, 8> found{};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       handle_, matmul_.get(), a_.get(), b_.get(), c_.get(), c_.get(), preference.get(),
       static_cast<int>(found.size()), found.data(), &count);
   if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status);
-  for (int i = 0; i < count; ++i)
-    if (found[i].state == CUBLAS_STATUS_SUCCESS &&
-        found[i].workspaceSize <= static_cast<size_t>(workspace_cap_))
-      return found[i];
-  return std::nullopt;
+  const auto fits = [this](const Algorithm& algorithm) {
+    return algorithm.state == CUBLAS_STATUS_SUCCESS &&
+           algorithm.workspaceSize <= static_cast<size_t>(workspace_cap_);
+  };
+  const auto best = std::find_if(found.begin(), found.begin() + count, fits);
+  if (best == found.begin() + count) return false;
+  algorithm_ = *best;
+  return true;
 }
 
 void CublasMatmul::run(const float* a, const float* b, const float* bias, float* c, bool accumulate,
                        void* workspace, Stream stream) {
   if (has_bias(epilogue_)) set(matmul_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-  const Algorithm& algorithm = algorithms_[aligned({a, b, bias, c}, kAlignments[0]) ? 0 : 1];
   const float alpha = 1, beta = accumulate ? 1 : 0;
   check(cublasLtMatmul(handle_, matmul_.get(), &alpha, b, a_.get(), a, b_.get(), &beta, c, c_.get(),
-                       c, c_.get(), &algorithm.algo, workspace, static_cast<size_t>(workspace_cap_),
-                       cuda(stream)));
+                       c, c_.get(), &algorithm_.algo, workspace,
+                       static_cast<size_t>(workspace_cap_), cuda(stream)));
 }
 
 }  // namespace trireme::core

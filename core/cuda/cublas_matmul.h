@@ -6,9 +6,7 @@
 // Source: NVIDIA, cuBLAS Library 13, chapter "Using the cuBLASLt API".
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <optional>
 
 #include "core/cuda/context.h"
 #include "core/cuda/cublas_check.h"
@@ -35,8 +33,8 @@ class CublasMatmul {
 
   MatmulEpilogue epilogue() const { return epilogue_; }
 
-  // c = [c +] a b, then the epilogue. Pointers need 4-byte alignment and are fastest at 16.
-  // `workspace` has workspace_cap bytes, 256-byte aligned. Allocates nothing; may be captured.
+  // c = [c +] a b, then the epilogue. Pointers are 16-byte aligned, as every value of a program
+  // is. `workspace` has workspace_cap bytes, 256-byte aligned. Allocates nothing; may be captured.
   void run(const float* a, const float* b, const float* bias, float* c, bool accumulate,
            void* workspace, Stream stream);
 
@@ -44,17 +42,14 @@ class CublasMatmul {
   using Algorithm = cublasLtMatmulHeuristicResult_t;
 
   void set_epilogue(MatmulEpilogue epilogue);
-  bool choose_algorithms();
-  std::optional<Algorithm> choose(uint32_t alignment);
+  bool choose_algorithm();
 
   cublasLtHandle_t handle_;
   int64_t workspace_cap_;
   MatmulEpilogue epilogue_ = MatmulEpilogue::kNone;
   CublasMatmulDesc matmul_;
   CublasLayout a_, b_, c_;  // cuBLAS's column-major view: see the constructor
-  // For pointers aligned to 16 bytes, and for those aligned to 4: parameters lie packed in flat
-  // buffers, so that a weight may begin at any element.
-  std::array<Algorithm, 2> algorithms_{};
+  Algorithm algorithm_{};
 };
 
 }  // namespace trireme::core

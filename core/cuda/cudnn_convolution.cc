@@ -1,4 +1,6 @@
-#include "core/cuda/cudnn_convolution.h"
+// cuDNN's convolutions by its first API, which version 9 still implements on its own engines and
+// calls deprecated, and not by its graph API: it is the one of the two whose gradients add to what
+// is there (beta = 1) with every algorithm, and it needs no compiler at run time.
 
 #include <array>
 #include <limits>
@@ -6,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/cuda/check.h"
+#include "core/cuda/convolution.h"
 #include "core/cuda/cudnn_check.h"
 
 namespace trireme::core {
@@ -135,17 +138,17 @@ struct GradWeight {
 };
 
 template <typename Direction>
-class Planned : public CudnnConvolution {
+class Planned : public Convolution {
  public:
   using Perf = typename Direction::Perf;
 
   // Null if no algorithm will do.
-  static std::unique_ptr<CudnnConvolution> make(CudaContext& context, const ConvolutionShape& shape,
-                                                int64_t cap) {
+  static std::unique_ptr<Convolution> make(CudaContext& context, const ConvolutionShape& shape,
+                                           int64_t cap) {
     Problem problem(context, shape);
     const std::optional<Perf> algorithm = choose(problem, cap);
     if (!algorithm) return nullptr;
-    return std::unique_ptr<CudnnConvolution>(
+    return std::unique_ptr<Convolution>(
         new Planned(std::move(problem), *algorithm, static_cast<size_t>(cap)));
   }
 
@@ -190,9 +193,9 @@ class Planned : public CudnnConvolution {
 
 }  // namespace
 
-std::unique_ptr<CudnnConvolution> make_cudnn_convolution(CudaContext& context, ConvolutionKind kind,
-                                                         const ConvolutionShape& shape,
-                                                         int64_t workspace_cap) {
+std::unique_ptr<Convolution> make_cudnn_convolution(CudaContext& context, ConvolutionKind kind,
+                                                    const ConvolutionShape& shape,
+                                                    int64_t workspace_cap) {
   switch (kind) {
     case ConvolutionKind::kForward:
       return Planned<Forward>::make(context, shape, workspace_cap);

@@ -1,5 +1,6 @@
 // Linear and its gradients as cuBLASLt products. Bias and ReLU are fused where cuBLASLt can; GELU
 // keeps its pre-activation and has a kernel of ours, since cuBLASLt's is the tanh form alone.
+#include "core/base/error.h"
 #include "core/cuda/bias_activation.h"
 #include "core/cuda/cublas_matmul.h"
 #include "core/ops/linear.h"
