@@ -6,31 +6,27 @@
 // Kernel sources include this header first and no header of CUDA's own.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <source_location>
 
 #include "core/base/error.h"
 #include "core/runtime/stream.h"
 
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
-// A kernel's static shared memory: TRIREME_SHARED(float, tile, 32) is __shared__ float tile[32].
-// The emulator's array of that name checks its indices.
+// TRIREME_SHARED(float, tile, 32) is __shared__ float tile[32]. The emulator's array of that name
+// checks its indices, so take no pointer into it.
 #define TRIREME_SHARED(type, name, count) __shared__ type name[count]
+// The launch's dynamic shared memory, 16-byte aligned, as type* name.
+#define TRIREME_DYNAMIC_SHARED(type, name)                           \
+  extern __shared__ __align__(16) unsigned char trireme_shared_[]; \
+  type* const name = reinterpret_cast<type*>(trireme_shared_)
 #else
 #include "cuda_emulator.h"
 #endif
 
 namespace trireme::core {
-
-// The kernel and where it was launched from, which a failure reports.
-template <typename... Parameters>
-struct KernelRef {
-  using Function = void (*)(Parameters...);
-  Function function;
-  std::source_location where;
-};
 
 // Puts kernel(args...) on `stream`, with `shared_bytes` of dynamic shared memory for each block.
 // An empty grid does nothing. Throws SystemError if the launch is refused.
@@ -42,10 +38,13 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
 #ifdef __CUDACC__
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
       static_cast<Parameters>(args)...);
-  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
-    throw SystemError(fmt::format("[cuda] launch of ({}, {}, {}) x ({}, {}, {}) threads: {}",
+  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) {
+    const char* name = "kernel";
+    (void)cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
+    throw SystemError(fmt::format("[cuda] launch of {} on ({}, {}, {}) x ({}, {}, {}): {}", name,
                                   grid.x, grid.y, grid.z, block.x, block.y, block.z,
                                   cudaGetErrorString(status)));
+  }
 #else
   (void)stream;
   emulator::run_grid(grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(args)...); });
@@ -55,6 +54,12 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
 template <typename... Parameters, typename... Args>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, Stream stream, Args... args) {
   launch(kernel, grid, block, size_t{0}, stream, args...);
+}
+
+// Blocks enough for one thread an item, but at most `most`: kernels stride over what is left. The
+// bound is a constant, not the card's, so that sums over blocks come out alike on every card.
+inline dim3 blocks_for(int64_t items, int threads, int64_t most = 4096) {
+  return dim3(static_cast<unsigned>(std::min((items + threads - 1) / threads, most)));
 }
 
 }  // namespace trireme::core
