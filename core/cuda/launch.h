@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/base/error.h"
 #include "core/runtime/stream.h"
 
 #ifdef __CUDACC__
@@ -19,7 +18,7 @@
 // checks its indices, so take no pointer into it.
 #define TRIREME_SHARED(type, name, count) __shared__ type name[count]
 // The launch's dynamic shared memory, 16-byte aligned, as type* name.
-#define TRIREME_DYNAMIC_SHARED(type, name)                           \
+#define TRIREME_DYNAMIC_SHARED(type, name)                         \
   extern __shared__ __align__(16) unsigned char trireme_shared_[]; \
   type* const name = reinterpret_cast<type*>(trireme_shared_)
 #else
@@ -27,6 +26,13 @@
 #endif
 
 namespace trireme::core {
+
+#ifdef __CUDACC__
+// Throws SystemError with the kernel's name. (nvcc cannot evaluate fmt's checked format strings,
+// so messages are made in cuda_launch.cc.)
+[[noreturn]] void throw_launch_failure(const void* kernel, dim3 grid, dim3 block,
+                                       cudaError_t status);
+#endif
 
 // Puts kernel(args...) on `stream`, with `shared_bytes` of dynamic shared memory for each block.
 // An empty grid does nothing. Throws SystemError if the launch is refused.
@@ -38,13 +44,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
 #ifdef __CUDACC__
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
       static_cast<Parameters>(args)...);
-  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess) {
-    const char* name = "kernel";
-    (void)cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
-    throw SystemError(fmt::format("[cuda] launch of {} on ({}, {}, {}) x ({}, {}, {}): {}", name,
-                                  grid.x, grid.y, grid.z, block.x, block.y, block.z,
-                                  cudaGetErrorString(status)));
-  }
+  if (const cudaError_t status = cudaGetLastError(); status != cudaSuccess)
+    throw_launch_failure(reinterpret_cast<const void*>(kernel), grid, block, status);
 #else
   (void)stream;
   emulator::run_grid(grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(args)...); });
