@@ -1,5 +1,5 @@
-#include "core/base/error.h"
 #include "core/cuda/function_kernel.h"
+#include "core/cuda/limits.h"
 #include "core/cuda/matrix_tile.cuh"
 #include "core/cuda/vector4.cuh"
 #include "core/ops/pool2d.h"
@@ -175,16 +175,16 @@ __global__ void __launch_bounds__(256)
       });
 }
 
-void expect_32_bit_extents(const Shape& image) {
-  constexpr int64_t kMost = INT32_MAX;
-  ensure(image[0] * image[1] <= kMost && image[2] * image[3] <= kMost,
-         "[pool2d] images have at most 2^31 rows, each of 2^31 values");
+// Rows of images and values of a row are counted in 32 bits.
+void check_extents(const Shape& images) {
+  (void)to_int32("pool2d", images[0] * images[1]);
+  (void)to_int32("pool2d", images[2] * images[3]);
 }
 
 Geometry geometry_of(const Pool2dOptions& options, const Shape& x, const Shape& y) {
-  expect_32_bit_extents(x);
-  expect_32_bit_extents(y);
-  const auto to_int = [](int64_t v) { return static_cast<int>(v); };
+  check_extents(x);
+  check_extents(y);
+  const auto to_int = [](int64_t extent) { return to_int32("pool2d", extent); };
   return {to_int(x[1]),
           to_int(x[2]),
           to_int(x[3]),
