@@ -2,6 +2,7 @@
 #include "core/cuda/function_kernel.h"
 #include "core/cuda/partial_sums.h"
 #include "core/cuda/reduce.cuh"
+#include "core/ops/expect.h"
 #include "core/ops/mean_squared_error.h"
 
 namespace trireme::core {
@@ -12,11 +13,11 @@ constexpr int kThreads = 256;
 struct Samples {
   const float* x;       // (samples, width)
   const float* target;  // (samples, width)
-  const float* weight;  // (samples), or null
-  int64_t samples, width;
+  const float* weight;  // one for each weight_span elements, or null
+  int64_t samples, width, weight_span;
 
   __device__ float weight_of(int64_t element) const {
-    return weight == nullptr ? 1.0f : weight[element / width];
+    return weight == nullptr ? 1.0f : weight[element / weight_span];
   }
 };
 
@@ -37,7 +38,8 @@ __global__ void __launch_bounds__(kThreads) forward(Samples in, int64_t vectors,
             (squared(a.x, b.x) + squared(a.y, b.y) + squared(a.z, b.z) + squared(a.w, b.w));
   }
   for (int64_t i = 4 * vectors + first; i < in.samples * in.width; i += stride)
-    loss += static_cast<double>(in.weight_of(i)) * squared(in.x[i], in.target[i]);
+    if (const float w = in.weight_of(i); w != 0)
+      loss += static_cast<double>(w) * squared(in.x[i], in.target[i]);
   for (int64_t b = first; b < in.samples; b += stride)
     weight += static_cast<double>(in.weight_of(b * in.width));
   loss = block_reduce<kThreads>(loss, 0.0, Plus{});
@@ -50,8 +52,10 @@ __global__ void __launch_bounds__(kThreads) forward(Samples in, int64_t vectors,
 __global__ void __launch_bounds__(kThreads) backward(Samples in, float scale, float* dx) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < in.samples * in.width;
-       i += stride)
-    dx[i] = scale * in.weight_of(i) * (in.x[i] - in.target[i]);
+       i += stride) {
+    const float w = in.weight_of(i);
+    dx[i] = w == 0 ? 0.0f : scale * w * (in.x[i] - in.target[i]);
+  }
 }
 
 // Without weights the gradient is elementwise.
@@ -62,13 +66,19 @@ struct ScaledDifference {
 
 Samples samples_of(const NodeTypes& types) {
   const Shape& x = types.inputs[0].shape;
-  return {nullptr, nullptr, nullptr, x[0], std::max<int64_t>(x.elements_per_row(), 1)};
+  const ValueType weight = operand(types.inputs, 2);
+  return {.x = nullptr,
+          .target = nullptr,
+          .weight = nullptr,
+          .samples = x[0],
+          .width = x.elements_per_row(),
+          .weight_span = weight.present() ? x.elements() / weight.elements() : 1};
 }
 
-Samples bind(Samples samples, const KernelArgs& args) {
+Samples bind(Samples samples, const KernelArgs& args, bool weighted) {
   samples.x = args.in<float>(0);
   samples.target = args.in<float>(1);
-  samples.weight = args.in<float>(2);
+  samples.weight = weighted ? args.in<float>(2) : nullptr;
   return samples;
 }
 
@@ -76,23 +86,25 @@ Samples bind(Samples samples, const KernelArgs& args) {
 
 std::unique_ptr<Kernel> MeanSquaredError::cuda_kernel(const NodeTypes& types,
                                                       const KernelContext&) const {
-  return make_function_kernel([samples = samples_of(types)](const KernelArgs& args) {
-    const Samples in = bind(samples, args);
-    const int64_t n = in.samples * in.width;
-    const bool by_fours =
-        all_aligned16(in.x, in.target) && (in.weight == nullptr || in.width % 4 == 0);
-    const dim3 grid = blocks_for(n, 4 * kThreads, kPartialSumBlocks);
-    double* pairs = static_cast<double*>(args.workspace);
-    launch(forward, grid, dim3(kThreads), args.stream, in, by_fours ? n / 4 : 0, pairs);
-    add_partial_sums(pairs, static_cast<int>(grid.x), args.out<double>(0), args.accumulate,
-                     args.stream);
-  });
+  return make_function_kernel(
+      [samples = samples_of(types), weighted = types.inputs.size() > 2](const KernelArgs& args) {
+        const Samples in = bind(samples, args, weighted);
+        const int64_t n = in.samples * in.width;
+        const bool by_fours =
+            all_aligned16(in.x, in.target) && (in.weight == nullptr || in.weight_span % 4 == 0);
+        const dim3 grid = blocks_for(n, 4 * kThreads, kPartialSumBlocks);
+        double* pairs = static_cast<double*>(args.workspace);
+        launch(forward, grid, dim3(kThreads), args.stream, in, by_fours ? n / 4 : 0, pairs);
+        add_partial_sums(pairs, static_cast<int>(grid.x), args.out<double>(0), args.accumulate,
+                         args.stream);
+      });
 }
 
 std::unique_ptr<Kernel> MeanSquaredErrorGrad::cuda_kernel(const NodeTypes& types,
                                                           const KernelContext&) const {
-  return make_function_kernel([samples = samples_of(types), seed = seed_](const KernelArgs& args) {
-    const Samples in = bind(samples, args);
+  return make_function_kernel([samples = samples_of(types), weighted = types.inputs.size() > 2,
+                               seed = seed_](const KernelArgs& args) {
+    const Samples in = bind(samples, args, weighted);
     const float scale = 2.0f * seed / static_cast<float>(in.width);
     const int64_t n = in.samples * in.width;
     float* dx = args.out<float>(0);

@@ -87,7 +87,7 @@ __device__ void for_each_pixel(int64_t images, int rows, int columns, int channe
   });
 }
 
-// `which` is the place in the whole window, the first of equals; NaN wins over all.
+// `which` is the place in the whole window, the first of equals; a NaN wins and stays.
 template <int kLanes, typename Which>
 __global__ void __launch_bounds__(256)
     max_forward(Geometry g, int64_t images, const float* x, float* y, Which* which) {
@@ -103,7 +103,8 @@ __global__ void __launch_bounds__(256)
                                    x + ((image * g.h + h) * g.w + w) * g.channels + channel);
                                const int here = (h - window.top) * g.kernel_w + w - window.left;
                                for (int i = 0; i < kLanes; ++i)
-                                 if (first || v.of[i] > best.of[i] || v.of[i] != v.of[i]) {
+                                 if (first || v.of[i] > best.of[i] ||
+                                     (v.of[i] != v.of[i] && best.of[i] == best.of[i])) {
                                    best.of[i] = v.of[i];
                                    place[i] = here;
                                  }
