@@ -57,9 +57,7 @@ void Progress::step(const StepRecord& record) {
 }
 
 void Progress::eval(const EvalRecord& record) {
-  std::string line = fmt::format("eval at step {}: loss {:.4f}", record.step, record.loss);
-  for (const auto& [name, value] : record.metrics) line += fmt::format("  {} {:.4f}", name, value);
-  note(line);
+  note(fmt::format("eval at step {}: {}", record.step, record.text()));
 }
 
 void Progress::note(const std::string& text) {
