@@ -13,11 +13,10 @@
 #include "core/program/build.h"
 
 namespace trireme::test {
-namespace {
 
 using namespace core;
 
-Graph forward(const SmallNet& net, int64_t batch) {
+Graph small_graph(const SmallNet& net, int64_t batch) {
   Graph graph;
   const ValueId data = graph.input("data", {{batch, net.inputs}, DType::kF32});
   const ValueId labels = graph.input("labels", {{batch}, DType::kI32});
@@ -39,11 +38,9 @@ Graph forward(const SmallNet& net, int64_t batch) {
   return graph;
 }
 
-}  // namespace
-
 core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
   const int64_t micro_batch = net.batch / net.micro_batches;
-  Graph train = forward(net, micro_batch);
+  Graph train = small_graph(net, micro_batch);
   differentiate(train, {.global_batch = net.batch});
   SessionPlan plan{.optimizer = net.optimizer, .seed = 3, .global_batch = net.batch};
   plan.layout = make_flat_layout(train, 1 << 20, 1);
@@ -56,7 +53,7 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
                               .micro_batch = micro_batch,
                               .micro_batches = net.micro_batches,
                               .update = true});
-  plan.eval = build_program(forward(net, micro_batch), plan.layout,
+  plan.eval = build_program(small_graph(net, micro_batch), plan.layout,
                             {.name = "eval",
                              .device = device,
                              .micro_batch = micro_batch,
@@ -64,11 +61,15 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
   return plan;
 }
 
-SmallBatches::SmallBatches(const SmallNet& net, unsigned seed)
+SmallBatches::SmallBatches(const SmallNet& net, unsigned seed) : SmallBatches(net, seed, 0, 1) {}
+
+SmallBatches::SmallBatches(const SmallNet& net, unsigned seed, int rank, int ranks)
     : data(static_cast<size_t>(net.batch * net.inputs)),
       labels(static_cast<size_t>(net.batch)),
       weights(static_cast<size_t>(net.batch), 1.0f),
-      net_(net) {
+      net_(net),
+      first_row_(net.batch / ranks * rank),
+      micro_batch_(net.batch / ranks / net.micro_batches) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal;
   for (float& x : data) x = normal(random);
@@ -76,7 +77,7 @@ SmallBatches::SmallBatches(const SmallNet& net, unsigned seed)
 }
 
 std::span<const void* const> SmallBatches::next() {
-  const int64_t row = next_ * (net_.batch / net_.micro_batches);
+  const int64_t row = first_row_ + next_ * micro_batch_;
   next_ = (next_ + 1) % net_.micro_batches;
   pointers_ = {data.data() + row * net_.inputs, labels.data() + row, weights.data() + row};
   return pointers_;

@@ -19,6 +19,9 @@ struct SmallNet {
   float lr = 0.1f;
 };
 
+// The forward graph of `batch` rows of it.
+core::Graph small_graph(const SmallNet& net, int64_t batch);
+
 // data -> fc1 (ReLU) -> fc2 -> softmax cross-entropy "loss", metric "accuracy"; with an eval
 // program. No data parallelism.
 core::SessionPlan small_plan(const SmallNet& net, core::DeviceKind device);
@@ -27,6 +30,8 @@ core::SessionPlan small_plan(const SmallNet& net, core::DeviceKind device);
 class SmallBatches : public core::InputSource {
  public:
   SmallBatches(const SmallNet& net, unsigned seed);
+  // Of rank `rank` of `ranks`: its share of the same batch.
+  SmallBatches(const SmallNet& net, unsigned seed, int rank, int ranks);
   std::span<const void* const> next() override;
 
   std::vector<float> data;      // (batch, inputs)
@@ -35,6 +40,7 @@ class SmallBatches : public core::InputSource {
 
  private:
   SmallNet net_;
+  int64_t first_row_ = 0, micro_batch_ = 0;
   int next_ = 0;
   std::array<const void*, 3> pointers_{};
 };
