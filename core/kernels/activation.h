@@ -60,9 +60,10 @@ struct GeluTanhFunction {
   }
 };
 
-// Calls body(function) with the function object of `kind`.
+// Calls body(function) with the function object of `kind`. Inlined, so that a loop in `body` is
+// compiled for the instruction set of the caller (core/cpu/simd.h).
 template <typename Body>
-auto with_activation(ActivationKind kind, const Body& body) {
+[[gnu::always_inline]] inline auto with_activation(ActivationKind kind, const Body& body) {
   switch (kind) {
     case ActivationKind::kRelu:
       return body(ReluFunction{});

@@ -30,7 +30,7 @@ class Builder {
     place_fixed_values();
     place_activations();
     for (NodeId id = 0; id < static_cast<NodeId>(graph().nodes().size()); ++id) append_node(id);
-    if (options_.update) append_update();
+    append_update();
     append_schedule();
     return std::move(program_);
   }
@@ -122,6 +122,7 @@ class Builder {
     auto& instructions = program_.segments[kUpdate].instructions;
     if (!options_.after_backward.empty() || !options_.reductions.empty())
       instructions.push_back({.kind = InstructionKind::kJoin, .stream = StreamRole::kData});
+    if (!options_.update) return;
     for (auto kind : {InstructionKind::kNorm, InstructionKind::kControl, InstructionKind::kUpdate})
       instructions.push_back({.kind = kind});
   }
