@@ -12,6 +12,7 @@
 #include <string>
 
 #include "core/base/activation_kind.h"
+#include "core/cpu/convolution_spec.h"
 
 namespace trireme::core::onednn {
 
@@ -59,17 +60,6 @@ struct MatmulSpec {
 // run({a, b, bias, c})
 Primitive make_matmul(const MatmulSpec& spec, const Limits& limits);
 
-// Shapes of a convolution in NHWC; the weight is (o, kh, kw, c / groups).
-struct ConvolutionSpec {
-  int64_t n = 0, h = 0, w = 0, c = 0;
-  int64_t o = 0, oh = 0, ow = 0;
-  int64_t kh = 0, kw = 0, groups = 1;
-  int64_t stride_h = 1, stride_w = 1;
-  int64_t pad_h = 0, pad_w = 0;
-  int64_t dilation_h = 1, dilation_w = 1;
-  bool bias = false;
-  ActivationKind activation = ActivationKind::kNone;  // of the forward primitive only
-};
 // run({x, weight, bias, y})
 Primitive make_convolution(const ConvolutionSpec& spec, const Limits& limits);
 // run({dz, weight, dx})

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/cpu/avx2_convolution.h"
+#include "core/cpu/column_sums.h"
 #include "core/cpu/onednn.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/conv2d_shape.h"
@@ -8,7 +10,6 @@
 namespace trireme::core {
 namespace {
 
-using onednn::ConvolutionSpec;
 using onednn::Limits;
 using onednn::Primitive;
 
@@ -63,6 +64,60 @@ class Conv2dKernel : public Kernel {
   bool has_bias_;
   Primitive convolution_;
   std::optional<Primitive> activation_;
+};
+
+bool fuses_own(ActivationKind kind) {
+  return kind == ActivationKind::kNone || kind == ActivationKind::kRelu;
+}
+
+// Convolutions of few channels, by our own loops.
+class Conv2dOwnKernel : public Kernel {
+ public:
+  Conv2dOwnKernel(ConvolutionSpec spec, ActivationKind activation, bool has_bias,
+                  const Limits& limits)
+      : spec_(spec),
+        has_bias_(has_bias),
+        has_z_(needs_input_for_gradient(activation)),
+        threads_(limits.threads) {
+    if (fuses_own(activation))
+      spec_.activation = activation;
+    else
+      activation_ =
+          onednn::make_activation(activation, spec.n * spec.oh * spec.ow * spec.o, limits);
+  }
+
+  void run(const KernelArgs& args) override {
+    auto* z = args.out<float>(has_z_ ? 1 : 0);
+    avx2_convolution(spec_, args.in<float>(0), args.in<float>(1),
+                     has_bias_ ? args.in<float>(2) : nullptr, z, args.workspace, threads_);
+    if (activation_) activation_->run({z, args.outputs[0]}, args.workspace);
+  }
+
+ private:
+  ConvolutionSpec spec_;
+  bool has_bias_;
+  bool has_z_;
+  int threads_;
+  std::optional<Primitive> activation_;
+};
+
+class Conv2dGradWeightOwnKernel : public Kernel {
+ public:
+  Conv2dGradWeightOwnKernel(const ConvolutionSpec& spec, bool has_bias, int threads)
+      : spec_(spec), has_bias_(has_bias), threads_(threads) {}
+
+  void run(const KernelArgs& args) override {
+    avx2_convolution_grad_weight(spec_, args.in<float>(0), args.in<float>(1), args.accumulate,
+                                 args.out<float>(0), args.workspace, threads_);
+    if (has_bias_)
+      column_sums(args.in<float>(0), spec_.n * spec_.oh * spec_.ow, spec_.o, args.accumulate,
+                  args.out<float>(1), threads_);
+  }
+
+ private:
+  ConvolutionSpec spec_;
+  bool has_bias_;
+  int threads_;
 };
 
 class Conv2dGradInputKernel : public Kernel {
@@ -133,9 +188,12 @@ Limits limits_of(const Op& op, const NodeTypes& types, const KernelContext& cont
 std::unique_ptr<Kernel> Conv2d::cpu_kernel(const NodeTypes& types,
                                            const KernelContext& context) const {
   const bool has_bias = types.inputs.size() > 2 && types.inputs[2].present();
-  return std::make_unique<Conv2dKernel>(
-      spec_of(options_, types.inputs[0].shape, types.inputs[1].shape), options_.activation,
-      has_bias, limits_of(*this, types, context));
+  const ConvolutionSpec spec = spec_of(options_, types.inputs[0].shape, types.inputs[1].shape);
+  const Limits limits = limits_of(*this, types, context);
+  if (suits_avx2_convolution(spec) &&
+      avx2_convolution_workspace(spec, limits.threads) <= limits.workspace_bytes)
+    return std::make_unique<Conv2dOwnKernel>(spec, options_.activation, has_bias, limits);
+  return std::make_unique<Conv2dKernel>(spec, options_.activation, has_bias, limits);
 }
 
 std::unique_ptr<Kernel> Conv2dGradInput::cpu_kernel(const NodeTypes& types,
@@ -146,9 +204,12 @@ std::unique_ptr<Kernel> Conv2dGradInput::cpu_kernel(const NodeTypes& types,
 
 std::unique_ptr<Kernel> Conv2dGradWeight::cpu_kernel(const NodeTypes& types,
                                                      const KernelContext& context) const {
-  return std::make_unique<Conv2dGradWeightKernel>(spec_of(options_, types.inputs[1].shape, weight_),
-                                                  has_bias_, weight_.elements(),
-                                                  limits_of(*this, types, context));
+  const ConvolutionSpec spec = spec_of(options_, types.inputs[1].shape, weight_);
+  const Limits limits = limits_of(*this, types, context);
+  if (suits_avx2_convolution(spec) &&
+      avx2_convolution_grad_weight_workspace(spec, limits.threads) <= limits.workspace_bytes)
+    return std::make_unique<Conv2dGradWeightOwnKernel>(spec, has_bias_, limits.threads);
+  return std::make_unique<Conv2dGradWeightKernel>(spec, has_bias_, weight_.elements(), limits);
 }
 
 }  // namespace trireme::core
