@@ -81,6 +81,7 @@ int64_t Trainer::run(const std::atomic<bool>& stop_requested) {
       reports_.metrics->write(record);
       reports_.progress->step(record);
     }
+    if (done == 1 && after_first_step_) after_first_step_();
     watch_refused(result, done);
     if (eval_loader_ && (done % run_.eval_every_steps == 0 || done == run_.total_steps || stop))
       evaluate(done);

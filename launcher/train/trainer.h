@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -47,6 +48,9 @@ class Trainer {
   // Throws Error (kDiverged) if `kMaxRefusedSteps` updates in a row were refused.
   int64_t run(const std::atomic<bool>& stop_requested);
 
+  // Called on every rank once the first step is done.
+  void after_first_step(std::function<void()> call) { after_first_step_ = std::move(call); }
+
   // The last evaluation, if there was one.
   const std::optional<EvalRecord>& last_eval() const { return last_eval_; }
 
@@ -63,6 +67,7 @@ class Trainer {
   std::unique_ptr<Loader> train_loader_, eval_loader_;
   int64_t eval_steps_ = 0;
   int refused_ = 0;
+  std::function<void()> after_first_step_;
   std::optional<EvalRecord> last_eval_;
 };
 
