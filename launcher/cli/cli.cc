@@ -23,9 +23,8 @@ struct CommandLine {
   std::string help_path;
 };
 
-const std::map<std::string, DeviceRequest> kDevices{{"auto", DeviceRequest::kAuto},
-                                                    {"cpu", DeviceRequest::kCpu},
-                                                    {"cuda", DeviceRequest::kCuda}};
+const std::map<std::string, DeviceRequest> kDevices{
+    {"auto", DeviceRequest::kAuto}, {"cpu", DeviceRequest::kCpu}, {"cuda", DeviceRequest::kCuda}};
 
 void add_job(CLI::App& command, CommandLine& line) {
   command.add_option("JOB", line.job.job, "The job file")->required();
@@ -56,11 +55,14 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")->required();
+  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")
+      ->required();
 
-  CLI::App* validate = app.add_subcommand("validate", "Check a job: every error at once, no device");
+  CLI::App* validate =
+      app.add_subcommand("validate", "Check a job: every error at once, no device");
   add_job(*validate, line);
-  validate->add_option("--world", line.job.world, "As so many ranks would")->check(CLI::PositiveNumber);
+  validate->add_option("--world", line.job.world, "As so many ranks would")
+      ->check(CLI::PositiveNumber);
 
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
@@ -84,11 +86,10 @@ int run_on_world(const CommandLine& line, bool training, const Extensions& exten
     return static_cast<int>(code);
   };
   try {
-    return static_cast<int>(training
-                                ? train(line.train, extensions, *world)
-                                : evaluate({line.job, line.checkpoint, line.train.device,
-                                            line.train.share_gpu},
-                                           extensions, *world));
+    return static_cast<int>(
+        training ? train(line.train, extensions, *world)
+                 : evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
+                            extensions, *world));
   } catch (const PeerFailed& error) {
     return static_cast<int>(error.code());
   } catch (const AgreedFailure& error) {

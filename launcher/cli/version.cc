@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "comm/gpu.h"
-#include "comm/launch.h"
-#include "core/runtime/libraries.h"
+#include "comm/mpi_communicator.h"
+#include "core/cpu/onednn.h"
 #include "launcher/build_info.h"
 #include "launcher/cli/commands.h"
 
@@ -14,8 +14,8 @@ std::string version_text() {
       "trireme {} ({})\n"
       "built with {} ({}), MPI: {}, CUDA: {}, NCCL: {}, protobuf: {}, oneDNN: {}\n",
       build_info::kVersion, build_info::kCommit, build_info::kCompiler, build_info::kBuildType,
-      build_info::kMpi, build_info::kCuda, nccl.empty() ? "no" : nccl, build_info::kProtobuf,
-      core::onednn_version());
+      comm::mpi_library(), build_info::kCuda, nccl.empty() ? "no" : nccl, build_info::kProtobuf,
+      core::onednn::version());
 }
 
 }  // namespace trireme::launcher

@@ -16,7 +16,8 @@ struct DatasetSplit {
 int64_t validation_samples(int64_t size, double fraction);
 
 // Views that share ownership of `whole`. Validation gets
-// validation_samples(N, fraction) samples: the first of a shuffle that `seed` and N fix. Each part keeps its own order.
+// validation_samples(N, fraction) samples: the first of a shuffle that `seed` and N fix. Each part
+// keeps its own order.
 //
 // Throws InvalidArgument unless 0 < fraction < 1 and a sample is left for each part.
 DatasetSplit split(std::shared_ptr<const Dataset> whole, double fraction, uint64_t seed);

@@ -14,7 +14,8 @@ DataShapes shapes_of(const DataSets& data) {
 
 DataShapes inspect_data(const DataOptions& data, const DatasetFactories& factories) {
   const DatasetInfo train = inspect(data.train, factories);
-  DataShapes shapes{.train_samples = train.size, .sample = train.feature_shape, .classes = train.classes};
+  DataShapes shapes{
+      .train_samples = train.size, .sample = train.feature_shape, .classes = train.classes};
   if (data.eval) {
     const DatasetInfo eval = inspect(*data.eval, factories);
     check_alike(train, eval);

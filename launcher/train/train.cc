@@ -2,22 +2,18 @@
 
 #include <csignal>
 
-#include "comm/gpu.h"
-#include "comm/group_transport.h"
 #include "core/base/error.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/job/load.h"
 #include "launcher/train/agreement.h"
+#include "launcher/train/distributed_session.h"
 #include "launcher/train/run_folder.h"
 #include "launcher/train/trainer.h"
-#include "parallel/data_parallel.h"
 
 namespace trireme::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr auto kNcclDeadline = std::chrono::seconds(120);
 
 std::atomic<bool> stop_requested = false;
 
@@ -48,11 +44,10 @@ class Run {
     agree(group_, [&] { load(); });
     agree(group_, [&] { open_folder(); });
     if (finished()) return ExitCode::kDone;
-    device_ = make_device(arguments_.device, world_, arguments_.share_gpu);
-    agree(group_, [&] { make_session(); });
-    comm::check_collective_hash(group_, parallel::kDataGroup,
-                                parallel::collectives(session_->plan()));
-    announce();
+    distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
+                         shapes_of(data_), *run_, extensions_.models);
+    session().initialize();
+    agree(group_, [&] { open_reports(); });
     const int64_t steps = train();
     const bool finished = steps == run_->total_steps;
     const fs::path model = finished ? folder_->model() : folder_->stopped_model();
@@ -88,31 +83,25 @@ class Run {
     return finished != 0;
   }
 
-  void make_session() {
-    core::SessionPlan plan = plan_session(job_.options, shapes_of(data_), *run_, world_.rank(),
-                                          device_->kind(), extensions_.models);
-    if (device_->kind() == core::DeviceKind::kCuda && world_.size() > 1)
-      nccl_ = comm::make_nccl_communicator(group_, world_.device_index(arguments_.share_gpu),
-                                           kNcclDeadline);
-    transport_.add(parallel::kDataGroup, nccl_ ? *nccl_ : group_);
-    session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan));
-    session_->initialize();
-    if (leads()) {
-      metrics_.emplace(folder_->metrics());
-      progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout);
-    }
+  core::Session& session() { return distributed_->session(); }
+
+  void open_reports() {
+    if (!leads()) return;
+    metrics_.emplace(folder_->metrics());
+    progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout);
+    announce();
   }
 
   void announce() {
-    if (!leads()) return;
     progress_->note(fmt::format(
         "{}: {} parameters, {} training and {} evaluation samples\n{} on {}; global batch {} = {} "
         "rank{} x {} micro-batch{} of {}; {} steps; arenas {:.1f} MiB; run folder {}",
-        job_.options.name, session_->plan().layout.parameter_count(), data_.train->size(), data_.eval ? data_.eval->size() : 0,
-        run_->mesh.str(), device_->describe(), run_->batch.global_batch, world_.size(),
-        world_.size() == 1 ? "" : "s", run_->batch.micro_batches,
-        run_->batch.micro_batches == 1 ? "" : "es", run_->batch.micro_batch, run_->total_steps,
-        static_cast<double>(session_->arena_bytes()) / (1 << 20), folder_->path().string()));
+        job_.options.name, session().plan().layout.parameter_count(), data_.train->size(),
+        data_.eval ? data_.eval->size() : 0, run_->mesh.str(), distributed_->device().describe(),
+        run_->batch.global_batch, world_.size(), world_.size() == 1 ? "" : "s",
+        run_->batch.micro_batches, run_->batch.micro_batches == 1 ? "" : "es",
+        run_->batch.micro_batch, run_->total_steps,
+        static_cast<double>(session().arena_bytes()) / (1 << 20), folder_->path().string()));
   }
 
   int64_t train() {
@@ -121,11 +110,11 @@ class Run {
     Reports reports;
     if (leads()) reports = {&*metrics_, &*progress_};
     const int data_rank = run_->mesh.coordinate(world_.rank(), parallel::Axis::kData);
-    trainer_ = std::make_unique<Trainer>(*session_, *device_, data_, *run_, data_rank,
+    trainer_ = std::make_unique<Trainer>(session(), distributed_->device(), data_, *run_, data_rank,
                                          job_.options.train.seed, reports);
     if (!arguments_.save_gradients.empty())
       trainer_->after_first_step([&] {
-        if (leads()) write_safetensors(arguments_.save_gradients, tensors(*session_, true), {});
+        if (leads()) write_safetensors(arguments_.save_gradients, tensors(session(), true), {});
       });
     const int64_t steps = trainer_->run(stop_requested);
     if (leads()) progress_->finish();
@@ -134,7 +123,7 @@ class Run {
 
   void save(const fs::path& path) {
     if (leads())
-      write_safetensors(path, tensors(*session_, false),
+      write_safetensors(path, tensors(session(), false),
                         {{"format", "trireme"}, {"job", job_.options.name}});
   }
 
@@ -147,10 +136,7 @@ class Run {
   std::optional<RunShape> run_;
   std::optional<RunFolder> folder_;
   RunState state_ = RunState::kNew;
-  std::unique_ptr<core::Device> device_;
-  std::unique_ptr<comm::Communicator> nccl_;
-  comm::GroupTransport transport_;
-  std::unique_ptr<core::Session> session_;
+  std::optional<DistributedSession> distributed_;
   std::optional<MetricsLog> metrics_;
   std::optional<Progress> progress_;
   std::unique_ptr<Trainer> trainer_;

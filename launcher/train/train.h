@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/world.h"
+#include "core/base/error.h"
 #include "launcher/extensions.h"
 #include "launcher/train/device_choice.h"
 

@@ -70,7 +70,8 @@ core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t m
                         bool training, const models::ModelFactories& factories) {
   return models::build_model(
       job.model,
-      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training});
+      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training},
+      factories);
 }
 
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
