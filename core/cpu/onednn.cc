@@ -90,24 +90,35 @@ dnnl::primitive_attr attributes(ActivationKind activation, bool accumulate) {
   return attr;
 }
 
+// A primitive_desc that can move to its next implementation. Version 2 walks on from the op's desc
+// and does not keep it.
+template <typename Primitive>
+struct Candidate {
+  std::shared_ptr<void> origin;
+  typename Primitive::primitive_desc pd;
+};
+
 // Version 3 makes a primitive_desc at one go, version 2 by way of Primitive::desc.
 template <typename Primitive, typename... Args>
-auto describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr, Args&&... args) {
+Candidate<Primitive> describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
+                              Args&&... args) {
 #if DNNL_VERSION_MAJOR >= 3
-  return typename Primitive::primitive_desc(engine, std::forward<Args>(args)..., attr);
+  return {nullptr, typename Primitive::primitive_desc(engine, std::forward<Args>(args)..., attr)};
 #else
-  return typename Primitive::primitive_desc(typename Primitive::desc(std::forward<Args>(args)...),
-                                            attr, engine);
+  auto desc = std::make_shared<typename Primitive::desc>(std::forward<Args>(args)...);
+  return {desc, typename Primitive::primitive_desc(*desc, attr, engine)};
 #endif
 }
 template <typename Primitive, typename... Args>
-auto describe_backward(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
-                       const dnnl::convolution_forward::primitive_desc& hint, Args&&... args) {
+Candidate<Primitive> describe_backward(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
+                                       const dnnl::convolution_forward::primitive_desc& hint,
+                                       Args&&... args) {
 #if DNNL_VERSION_MAJOR >= 3
-  return typename Primitive::primitive_desc(engine, std::forward<Args>(args)..., hint, attr);
+  return {nullptr,
+          typename Primitive::primitive_desc(engine, std::forward<Args>(args)..., hint, attr)};
 #else
-  return typename Primitive::primitive_desc(typename Primitive::desc(std::forward<Args>(args)...),
-                                            attr, engine, hint);
+  auto desc = std::make_shared<typename Primitive::desc>(std::forward<Args>(args)...);
+  return {desc, typename Primitive::primitive_desc(*desc, attr, engine, hint)};
 #endif
 }
 
@@ -227,31 +238,31 @@ void Primitive::run(std::initializer_list<const void*> operands, void* workspace
 
 namespace {
 
-// Moves `pd` to its first implementation that `fits`; false if there is none.
-template <typename PrimitiveDesc, typename Fits>
-bool first_that_fits(PrimitiveDesc& pd, const Fits& fits) {
+// Moves to the first implementation that `fits`; false if there is none.
+template <typename Primitive, typename Fits>
+bool first_that_fits(Candidate<Primitive>& candidate, const Fits& fits) {
   do {
-    if (fits(pd)) return true;
-  } while (pd.next_impl());
+    if (fits(candidate.pd)) return true;
+  } while (candidate.pd.next_impl());
   return false;
 }
 
 // Tries the weight in the format of the primitive's choice, where `free_format`, then in its plain
-// one. `make(weight_desc)` gives a primitive_desc and may throw dnnl::error.
+// one. `make(weight_desc)` gives a Candidate and may throw dnnl::error.
 template <typename Make, typename Fits>
 auto choose(bool free_format, const Dims& dims, Tag plain, const Make& make, const Fits& fits) {
   if (free_format) {
     try {
-      auto pd = make(f32(dims, Tag::any));
-      if (first_that_fits(pd, fits)) return pd;
+      auto candidate = make(f32(dims, Tag::any));
+      if (first_that_fits(candidate, fits)) return candidate.pd;
     } catch (const dnnl::error&) {
       // No implementation has a format of its own: the plain one is left.
     }
   }
-  auto pd = make(f32(dims, plain));
-  if (!first_that_fits(pd, fits))
+  auto candidate = make(f32(dims, plain));
+  if (!first_that_fits(candidate, fits))
     throw SystemError("[onednn] no implementation keeps to its workspace cap");
-  return pd;
+  return candidate.pd;
 }
 
 template <typename PrimitiveDesc>
@@ -295,10 +306,10 @@ Dims pad_high(const ConvolutionSpec& spec) {
 }
 constexpr auto kConvolution = dnnl::algorithm::convolution_direct;
 
-dnnl::convolution_forward::primitive_desc describe_forward(const ConvolutionSpec& spec,
-                                                           const dnnl::engine& engine,
-                                                           const memory::desc& weight,
-                                                           ActivationKind activation) {
+Candidate<dnnl::convolution_forward> describe_forward(const ConvolutionSpec& spec,
+                                                      const dnnl::engine& engine,
+                                                      const memory::desc& weight,
+                                                      ActivationKind activation) {
   return describe<dnnl::convolution_forward>(
       engine, attributes(activation, false), dnnl::prop_kind::forward_training, kConvolution,
       image(spec), weight, bias(spec), result(spec), strides(spec), dilates(spec), pad_low(spec),
@@ -361,7 +372,7 @@ Primitive make_convolution_grad_input(const ConvolutionSpec& spec, const Limits&
     const ThreadScope scope(limits.threads);
     auto impl = std::make_unique<Primitive::Impl>(limits.threads);
     const memory::desc plain = f32(weight_dims(spec), weight_tag(spec));
-    const auto hint = describe_forward(spec, impl->engine, plain, ActivationKind::kNone);
+    const auto hint = describe_forward(spec, impl->engine, plain, ActivationKind::kNone).pd;
     const auto attr = attributes(ActivationKind::kNone, false);
     const auto pd = choose(
         limits.prepared_bytes > 0, weight_dims(spec), weight_tag(spec),
@@ -386,7 +397,7 @@ Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits
     const ThreadScope scope(limits.threads);
     auto impl = std::make_unique<Primitive::Impl>(limits.threads);
     const memory::desc plain = f32(weight_dims(spec), weight_tag(spec));
-    const auto hint = describe_forward(spec, impl->engine, plain, ActivationKind::kNone);
+    const auto hint = describe_forward(spec, impl->engine, plain, ActivationKind::kNone).pd;
     const auto attr = attributes(ActivationKind::kNone, false);
     const auto pd = choose(
         true, weight_dims(spec), weight_tag(spec),
@@ -420,11 +431,15 @@ Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limi
     const auto algorithm = algorithm_of(kind);
     ensure(algorithm.has_value(), "an activation to make");
 #if DNNL_VERSION_MAJOR >= 3
-    const auto pd = describe<dnnl::eltwise_forward>(
-        impl->engine, attr, dnnl::prop_kind::forward_inference, *algorithm, flat, flat, 0.0F, 0.0F);
+    const auto pd =
+        describe<dnnl::eltwise_forward>(impl->engine, attr, dnnl::prop_kind::forward_inference,
+                                        *algorithm, flat, flat, 0.0F, 0.0F)
+            .pd;
 #else
-    const auto pd = describe<dnnl::eltwise_forward>(
-        impl->engine, attr, dnnl::prop_kind::forward_inference, *algorithm, flat, 0.0F, 0.0F);
+    const auto pd =
+        describe<dnnl::eltwise_forward>(impl->engine, attr, dnnl::prop_kind::forward_inference,
+                                        *algorithm, flat, 0.0F, 0.0F)
+            .pd;
 #endif
     ensure(scratch_fits(pd, limits), "an activation without scratch memory");
     impl->operand(DNNL_ARG_SRC, flat);

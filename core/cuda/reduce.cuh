@@ -7,6 +7,9 @@ namespace trireme::core {
 
 constexpr unsigned kWholeWarp = 0xffffffffu;
 
+__device__ inline int shuffle_xor(int v, int lanes) {
+  return __shfl_xor_sync(kWholeWarp, v, lanes);
+}
 __device__ inline float shuffle_xor(float v, int lanes) {
   return __shfl_xor_sync(kWholeWarp, v, lanes);
 }

@@ -3,6 +3,7 @@
 #include "core/cuda/row_group.cuh"
 #include "core/cuda/vector4.cuh"
 #include "core/kernels/softmax.h"
+#include "core/ops/classes.h"
 #include "core/ops/softmax_cross_entropy.h"
 
 namespace trireme::core {
@@ -88,34 +89,35 @@ __global__ void __launch_bounds__(kRowThreads)
   for (int64_t row = Group::first_row(); row < in.rows; row += Group::row_stride()) {
     const float w = row_weight(in.weight, row, in.rows_per_sample);
     const int32_t label = in.labels[row];
-    const bool ignored = classify_row(label, w, in.classes, in.ignore_index) == RowKind::kIgnored;
-    const float scale = seed * w, row_lse = lse[row];
+    const RowKind kind = classify_row(label, w, in.classes, in.ignore_index);
+    const float scale = kind == RowKind::kInvalid ? __builtin_nanf("") : seed * w;
+    const float row_lse = lse[row];
     map_row(in.x + row * in.classes, dx + row * in.classes, in.classes, Group::lane(),
             Group::kLanes, [&](int64_t c, float x) {
-              return ignored ? 0.0f
-                             : cross_entropy_gradient(x, row_lse, c == label, uniform_part,
-                                                      1.0f - in.smoothing, scale);
+              return kind == RowKind::kIgnored
+                         ? 0.0f
+                         : cross_entropy_gradient(x, row_lse, c == label, uniform_part,
+                                                  1.0f - in.smoothing, scale);
             });
   }
 }
 
 Rows rows_of(const NodeTypes& types, const SoftmaxCrossEntropyOptions& options) {
-  const Shape& x = types.inputs[0].shape;
-  const int64_t rows = types.inputs[1].elements();
+  const ClassRows size = class_rows(types);
   return {.x = nullptr,
           .labels = nullptr,
           .weight = nullptr,
-          .rows = rows,
-          .classes = x[-1],
-          .rows_per_sample = rows / std::max<int64_t>(x[0], 1),
+          .rows = size.rows,
+          .classes = size.classes,
+          .rows_per_sample = size.rows_per_sample,
           .smoothing = options.label_smoothing,
           .ignore_index = options.ignore_index};
 }
 
-Rows bind(Rows rows, const KernelArgs& args) {
+Rows bind(Rows rows, const KernelArgs& args, bool weighted) {
   rows.x = args.in<float>(0);
   rows.labels = args.in<int32_t>(1);
-  rows.weight = args.in<float>(2);
+  rows.weight = weighted ? args.in<float>(2) : nullptr;
   return rows;
 }
 
@@ -123,12 +125,13 @@ Rows bind(Rows rows, const KernelArgs& args) {
 
 std::unique_ptr<Kernel> SoftmaxCrossEntropy::cuda_kernel(const NodeTypes& types,
                                                          const KernelContext&) const {
-  return make_function_kernel([rows = rows_of(types, options_)](const KernelArgs& args) {
+  return make_function_kernel([rows = rows_of(types, options_),
+                               weighted = types.inputs.size() > 2](const KernelArgs& args) {
     with_row_group(rows.classes, [&](auto group) {
       using Group = decltype(group);
       const dim3 grid = blocks_for(rows.rows, Group::kRowsPerBlock, kPartialSumBlocks);
       double* pairs = static_cast<double*>(args.workspace);
-      launch(forward<Group>, grid, dim3(kRowThreads), args.stream, bind(rows, args),
+      launch(forward<Group>, grid, dim3(kRowThreads), args.stream, bind(rows, args, weighted),
              args.out<float>(1), pairs);
       add_partial_sums(pairs, static_cast<int>(grid.x), args.out<double>(0), args.accumulate,
                        args.stream);
@@ -143,7 +146,7 @@ std::unique_ptr<Kernel> SoftmaxCrossEntropyGrad::cuda_kernel(const NodeTypes& ty
         with_row_group(rows.classes, [&](auto group) {
           using Group = decltype(group);
           launch(backward<Group>, blocks_for(rows.rows, Group::kRowsPerBlock), dim3(kRowThreads),
-                 args.stream, bind(rows, args), args.in<float>(3), seed, args.out<float>(0));
+                 args.stream, bind(rows, args, true), args.in<float>(3), seed, args.out<float>(0));
         });
       });
 }

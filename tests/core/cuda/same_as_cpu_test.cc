@@ -16,6 +16,7 @@
 #include "core/ops/softmax_cross_entropy.h"
 #include "tests/core/cuda/cuda_test.h"
 #include "tests/support/node_runner.h"
+#include "tests/support/op_cases.h"
 
 namespace trireme::test {
 namespace {
@@ -60,6 +61,12 @@ void compare(core::Device& device, const Case& c) {
 const std::vector<Shape> kShapes = {{1, 1}, {3, 1}, {7, 13}, {2, 3, 5, 7}, {64, 128}, {33, 1025}};
 
 using CudaOps = CudaTest;
+
+// The CPU's own cases, against their references in double and by numeric gradients.
+TEST_F(CudaOps, AgreeWithLoops) {
+  CudaOpDevice gpu(device());
+  for (const OpCase& op_case : light_op_cases()) check_op(gpu, op_case);
+}
 
 TEST_F(CudaOps, Activations) {
   for (const Shape& shape : kShapes)

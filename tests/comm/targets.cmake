@@ -1,0 +1,2 @@
+# Cases shared by every transport.
+target_sources(comm_tests PRIVATE comm/suite.cc)
