@@ -449,4 +449,9 @@ Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limi
   });
 }
 
+std::string version() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
 }  // namespace trireme::core::onednn

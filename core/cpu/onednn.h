@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <string>
 
 #include "core/base/activation_kind.h"
 
@@ -78,5 +79,8 @@ Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits
 
 // y = f(x) over `count` elements, in place where the pointers are equal: run({x, y})
 Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limits);
+
+// "2.6.3": of the library that this process runs with.
+std::string version();
 
 }  // namespace trireme::core::onednn
