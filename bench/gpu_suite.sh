@@ -123,11 +123,11 @@ else
 fi
 
 reference=
-CUDA_VISIBLE_DEVICES='' train_row "train lenet5_digits, CPU, 1 rank" 1
+train_row "train lenet5_digits, CPU, 1 rank" 1 --device cpu
 reference=$results/run-train_lenet5_digits__CPU__1_rank
-train_row "train lenet5_digits, 1 rank" 1
-train_row "train lenet5_digits, 2 ranks on one card" 2 --share-gpu
-train_row "train lenet5_digits, 4 ranks on one card" 4 --share-gpu
+train_row "train lenet5_digits, 1 rank" 1 --device cuda
+train_row "train lenet5_digits, 2 ranks on one card" 2 --device cuda --share-gpu
+train_row "train lenet5_digits, 4 ranks on one card" 4 --device cuda --share-gpu
 
 printf '\n%d failed; table: %s\n' "$failures" "$table"
 [ "$failures" -eq 0 ]

@@ -39,7 +39,7 @@ chmod 755 "$new"
 mkdir -p "$new"/{bin,tests,lib/openmpi,lib/pmix,share,etc,jobs,data}
 
 cp "$build/trireme" "$new/bin/"
-find "$build/tests" -type f -perm -u+x -name '*_tests' -exec cp -t "$new/tests" {} +
+find "$build/tests" -type f -perm -u+x \( -name '*_tests' -o -name '*_suite' \) -exec cp -t "$new/tests" {} +
 
 # mpirun, its daemon, and the plug-ins that serve TCP and shared memory, Slurm and ssh. Those of
 # fabrics are left out: each drags its own libraries in.
