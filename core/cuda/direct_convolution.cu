@@ -112,7 +112,7 @@ __global__ void grad_weight_kernel(Geometry g, const float* dz, const float* x, 
   partial[threadIdx.x] = sum;
   for (int half = kThreads / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+    if (static_cast<int>(threadIdx.x) < half) partial[threadIdx.x] += partial[threadIdx.x + half];
   }
   if (threadIdx.x == 0) store(dweight + index, partial[0], accumulate);
 }

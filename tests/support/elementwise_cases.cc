@@ -40,7 +40,7 @@ Reference each_element(double (*f)(ActivationKind, double), ActivationKind kind)
   return [=](const std::vector<HostTensor>& inputs) {
     std::vector<double> y = inputs[0].values;
     for (double& value : y) value = f(kind, value);
-    return std::vector{y};
+    return std::vector<std::vector<double>>{y};
   };
 }
 
@@ -56,7 +56,7 @@ Reference dropped(float p, std::string stream, uint64_t seed, int64_t first) {
       const uint32_t draw = core::philox(key, sample, within / 4).lane[within % 4];
       y[i] = static_cast<double>(draw) / 4294967296.0 >= p ? y[i] / (1.0 - p) : 0.0;
     }
-    return std::vector{y};
+    return std::vector<std::vector<double>>{y};
   };
 }
 
@@ -103,7 +103,7 @@ std::vector<OpCase> elementwise_cases() {
                          [](const std::vector<HostTensor>& inputs) {
                            std::vector<double> y = inputs[0].values;
                            for (size_t i = 0; i < y.size(); ++i) y[i] += inputs[1].values[i];
-                           return std::vector{y};
+                           return std::vector<std::vector<double>>{y};
                          },
                      .activations = {0, 1}});
     cases.push_back({.name = "scale " + shape.str(),
@@ -113,7 +113,7 @@ std::vector<OpCase> elementwise_cases() {
                          [](const std::vector<HostTensor>& inputs) {
                            std::vector<double> y = inputs[0].values;
                            for (double& value : y) value *= -0.375;
-                           return std::vector{y};
+                           return std::vector<std::vector<double>>{y};
                          },
                      .activations = {0}});
   }

@@ -55,7 +55,7 @@ Reference accuracy() {
       sums[0] += std::max_element(x, x + classes) - x == label ? w : 0;
       sums[1] += w;
     }
-    return std::vector{sums};
+    return std::vector<std::vector<double>>{sums};
   };
 }
 
