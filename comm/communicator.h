@@ -9,6 +9,7 @@
 //     peer meet that peer's receives in order. A send may wait for its receive, so two ranks that
 //     send to each other before they receive need two streams.
 //   - Buffers belong to the call until the stream has passed it.
+//   - One host thread at a time uses a communicator, and one puts work on a stream.
 //   - With one rank a call is nothing, or a local copy.
 //
 // Buffers (n = size(), all counts in elements, 0 allowed and does nothing)

@@ -17,7 +17,7 @@ set(trireme_mpi_environment
 # trireme_mpi_test(NAME RANKS COMMAND...): COMMAND under mpirun.
 function(trireme_mpi_test name ranks)
   add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} -np ${ranks} ${ARGN})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${trireme_mpi_environment}" TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${trireme_mpi_environment}" TIMEOUT 300)
 endfunction()
 
 foreach(ranks 1 2 3 4)
@@ -30,5 +30,5 @@ foreach(mode abort throw launch)
   add_test(NAME comm_mpi_${mode} COMMAND ${CMAKE_COMMAND} -E env ${trireme_mpi_environment}
     ${CMAKE_CURRENT_SOURCE_DIR}/comm/mpi_failures.sh ${mode} $<TARGET_FILE:mpi_suite>
     ${MPIEXEC_EXECUTABLE})
-  set_tests_properties(comm_mpi_${mode} PROPERTIES TIMEOUT 60)
+  set_tests_properties(comm_mpi_${mode} PROPERTIES TIMEOUT 120)
 endforeach()
