@@ -24,7 +24,6 @@ target_compile_options(trireme_flags INTERFACE
   # A register that spills is a warning of ptxas, so an error.
   $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xptxas=--warn-on-spills --fmad=false
     -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>)
-target_compile_definitions(trireme_flags INTERFACE TRIREME_SOURCE_ROOT="${PROJECT_SOURCE_DIR}")
 target_include_directories(trireme_flags INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 if(TRIREME_SANITIZE)
   target_compile_options(trireme_flags INTERFACE

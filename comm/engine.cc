@@ -42,7 +42,8 @@ void Engine::submit(const CollectiveCall& call, core::CpuStream& stream,
     operation.communicator = &communicator;
     operation.stream = &stream;
     operation.ticket = ++stream.submitted;
-    operation.sequence = ++communicator.submitted_;
+    operation.lane = communicator.lane_of(call);
+    operation.sequence = ++communicator.submitted_[operation.lane];
     operation.started = false;
     operation.step = 0;
     operation.scratch = &queue.scratch;
@@ -188,10 +189,9 @@ bool Engine::poll(Queue& queue) {
   EngineCommunicator& communicator = *operation.communicator;
   bool moved = false;
   if (!operation.started) {
-    // All ranks start a communicator's calls in the order of submission, whichever streams they
-    // are on; the streams' own order then cannot pair different calls.
-    if (communicator.started_ + 1 != operation.sequence) return false;
-    communicator.started_ = operation.sequence;
+    int64_t& started = communicator.started_[operation.lane];
+    if (started + 1 != operation.sequence) return false;
+    started = operation.sequence;
     operation.started = true;
     moved = true;
   }
@@ -287,6 +287,12 @@ void EngineCommunicator::do_enqueue(const CollectiveCall& call, Stream stream) {
   }
   engine_->submit(call, inline_stream_, *this);
   core::wait_for(inline_stream_, inline_stream_.submitted);
+}
+
+int EngineCommunicator::lane_of(const CollectiveCall& call) const {
+  if (call.kind == CollectiveKind::kSend) return 1 + call.peer;
+  if (call.kind == CollectiveKind::kRecv) return 1 + size() + call.peer;
+  return 0;
 }
 
 void EngineCommunicator::abort(std::string_view why) noexcept {

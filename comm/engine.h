@@ -33,7 +33,8 @@ struct Operation {
   EngineCommunicator* communicator = nullptr;
   core::CpuStream* stream = nullptr;
   int64_t ticket = 0;
-  int64_t sequence = 0;  // 1, 2, ... in order of submission to the communicator
+  int lane = 0;          // of the communicator: its collectives, or one direction to one peer
+  int64_t sequence = 0;  // 1, 2, ... in order of submission to the lane
   bool started = false;
   int step = 0;
   alignas(8) std::array<std::byte, 64> state{};
@@ -132,7 +133,10 @@ class EngineCommunicator : public Communicator {
 
  protected:
   EngineCommunicator(int rank, int size, std::shared_ptr<Engine> engine)
-      : Communicator(rank, size), engine_(std::move(engine)) {}
+      : Communicator(rank, size),
+        engine_(std::move(engine)),
+        submitted_(1 + 2 * static_cast<size_t>(size)),
+        started_(submitted_.size()) {}
 
   void do_enqueue(const CollectiveCall& call, Stream stream) override;
   Engine& engine() { return *engine_; }
@@ -144,11 +148,17 @@ class EngineCommunicator : public Communicator {
 
  private:
   friend class Engine;
+
+  // Calls of one lane start in the order of submission on every rank, so that the order in which
+  // streams happen to get on cannot pair different calls. Sends and receives have lanes of their
+  // own: a send may have to wait for a receive that the peer submits after its own sends.
+  int lane_of(const CollectiveCall& call) const;
+
   std::shared_ptr<Engine> engine_;
   core::CpuStream inline_stream_;    // of calls that finish before they return
   std::atomic<int64_t> pending_{0};  // submitted and not yet done
-  int64_t submitted_ = 0;            // under the engine's submit_mutex_
-  int64_t started_ = 0;              // on the comm thread
+  std::vector<int64_t> submitted_;   // by lane; under the engine's submit_mutex_
+  std::vector<int64_t> started_;     // by lane; on the comm thread
 };
 
 }  // namespace trireme::comm

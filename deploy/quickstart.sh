@@ -44,6 +44,7 @@ deploy/data.sh digits
 # Two ranks share the cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( ($(nproc) + 1) / 2 ))}
 job=jobs/lenet5_digits.txtpb run_dir=runs/quickstart
+rm -rf "$run_dir"  # a second quickstart trains again
 say ""
 say "mpirun -np 2 build/quickstart/trireme train $job --run-dir $run_dir ${train[*]}"
 mpirun -np 2 "build/quickstart/trireme" train "$job" --run-dir "$run_dir" "${train[@]}"

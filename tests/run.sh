@@ -89,12 +89,12 @@ for name in "${parts[@]}"; do
     cuda) part "build with CUDA (sm_90)" 10 build cuda ;;
     cpu) part "build cpu-only" 5 build cpu-only ;;
     asan) part "build asan, ubsan" 5 build asan ;;
-    mpich) part "build against MPICH" 2 build mpich comm_tests ;;
+    mpich) part "build against MPICH" 2 build mpich comm_tests mpi_suite ;;
     test)
       part "data: digits" 1 deploy/data.sh digits
       part "tests, cpu-only" 6 run_tests cpu-only
-      part "tests, asan and ubsan" 4 run_tests asan -LE mpirun -j "$jobs"
-      part "tests, CUDA build" 4 run_tests cuda -LE mpirun -j "$jobs"
+      part "tests, asan and ubsan" 4 run_tests asan -E _mpi_ -j "$jobs"
+      part "tests, CUDA build" 4 run_tests cuda -E _mpi_ -j "$jobs"
       part "communicators on MPICH" 1 run_tests mpich -R '^comm'
       ;;
     install) part "install, outside project" 2 install_and_use ;;

@@ -20,6 +20,8 @@ struct Conv2dOptions {
   int64_t dilation_h = 1, dilation_w = 1;
   int64_t groups = 1;
   ActivationKind activation = ActivationKind::kNone;
+
+  bool operator==(const Conv2dOptions&) const = default;
 };
 
 class Conv2d : public Op {

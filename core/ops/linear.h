@@ -16,6 +16,8 @@ namespace trireme::core {
 
 struct LinearOptions {
   ActivationKind activation = ActivationKind::kNone;
+
+  bool operator==(const LinearOptions&) const = default;
 };
 
 class Linear : public Op {

@@ -21,6 +21,8 @@ struct Pool2dOptions {
   int64_t stride_h = 2, stride_w = 2;
   int64_t pad_h = 0, pad_w = 0;
   bool count_include_pad = false;
+
+  bool operator==(const Pool2dOptions&) const = default;
 };
 
 class Pool2d : public Op {

@@ -19,6 +19,8 @@ namespace trireme::core {
 struct SoftmaxCrossEntropyOptions {
   float label_smoothing = 0;
   int32_t ignore_index = -100;
+
+  bool operator==(const SoftmaxCrossEntropyOptions&) const = default;
 };
 
 class SoftmaxCrossEntropy : public Op {

@@ -25,12 +25,16 @@ struct SgdOptions {
   float momentum = 0;      // m = momentum m + g; p -= lr m   (PyTorch's form, no dampening)
   bool nesterov = false;   // p -= lr (g + momentum m)
   float weight_decay = 0;  // g += weight_decay p
+
+  bool operator==(const SgdOptions&) const = default;
 };
 
 struct AdamOptions {
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float weight_decay = 0;
   bool decoupled = true;  // AdamW: p -= lr weight_decay p; else g += weight_decay p
+
+  bool operator==(const AdamOptions&) const = default;
 };
 
 using OptimizerOptions = std::variant<SgdOptions, AdamOptions>;

@@ -20,6 +20,8 @@ struct Schedule {
   float final_fraction = 0;  // of base_lr, at total_steps and after
   int64_t step_size = 1;     // step: lr *= gamma every step_size updates after warm-up
   float gamma = 0.1f;
+
+  bool operator==(const Schedule&) const = default;
 };
 
 // The rate of update number `step` (0 is the first).

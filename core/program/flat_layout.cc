@@ -27,6 +27,12 @@ std::vector<ValueId> trained_in_order(const Graph& graph) {
 
 }  // namespace
 
+int64_t FlatLayout::parameter_count() const {
+  int64_t count = 0;
+  for (const FlatParameter& parameter : parameters) count += parameter.elements;
+  return count;
+}
+
 const FlatParameter& FlatLayout::find(const std::string& name) const {
   const auto found = std::ranges::find(parameters, name, &FlatParameter::name);
   if (found == parameters.end()) fail("[parameters] has no parameter '{}'", name);

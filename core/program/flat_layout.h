@@ -37,6 +37,7 @@ struct FlatLayout {
   int64_t trained_elements = 0;  // of the gradient and moment buffers
   int64_t total_elements = 0;    // of the parameter buffer
 
+  int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;
 };
 

@@ -117,7 +117,8 @@ void Loader::release() {
 }
 
 bool Loader::may_read() const {
-  return !cancel_ && !failure_ && read_ < end_ && read_ - released_ < static_cast<int64_t>(buffers_.size());
+  return !cancel_ && !failure_ && read_ < end_ &&
+         read_ - released_ < static_cast<int64_t>(buffers_.size());
 }
 
 void Loader::run() {

@@ -33,15 +33,6 @@ void check_custom(const Dataset* dataset, const std::string& name) {
              dataset->name(), dataset->size(), dataset->feature_shape().str(), dataset->classes());
 }
 
-void check_alike(const Dataset& train, const Dataset& eval) {
-  if (train.feature_shape() != eval.feature_shape())
-    bad_data("[data] {}: expects samples of shape {}, as {} has, got {}", eval.name(),
-             train.feature_shape().str(), train.name(), eval.feature_shape().str());
-  if (train.classes() != eval.classes())
-    bad_data("[data] {}: expects {} classes, as {} has, got {}", eval.name(), train.classes(),
-             train.name(), eval.classes());
-}
-
 }  // namespace
 
 std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options,
@@ -61,13 +52,22 @@ DatasetInfo inspect(const DatasetOptions& options, const DatasetFactories& facto
   return info_of(*open_dataset(options, factories));
 }
 
+void check_alike(const DatasetInfo& train, const DatasetInfo& eval) {
+  if (train.feature_shape != eval.feature_shape)
+    bad_data("[data] eval: expects samples of shape {}, as the training data has, got {}",
+             train.feature_shape.str(), eval.feature_shape.str());
+  if (train.classes != eval.classes)
+    bad_data("[data] eval: expects {} classes, as the training data has, got {}", train.classes,
+             eval.classes);
+}
+
 DataSets open_data(const DataOptions& options, uint64_t seed, const DatasetFactories& factories) {
   std::shared_ptr<const Dataset> train = open_dataset(options.train, factories);
   if (options.eval) {
     if (options.validation_fraction != 0)
       fail("[data] expects either eval or validation_fraction, got both");
     const std::shared_ptr<const Dataset> eval = open_dataset(*options.eval, factories);
-    check_alike(*train, *eval);
+    check_alike(info_of(*train), info_of(*eval));
     return {train, eval};
   }
   if (options.validation_fraction == 0) return {train, nullptr};

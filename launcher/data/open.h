@@ -24,6 +24,9 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options,
 // Size, shape and classes of a source: of files, their headers alone are read.
 DatasetInfo inspect(const DatasetOptions& options, const DatasetFactories& factories = {});
 
+// Throws InvalidArgument (kBadData) if the two differ in shape or classes.
+void check_alike(const DatasetInfo& train, const DatasetInfo& eval);
+
 struct DataSets {
   std::shared_ptr<const Dataset> train;
   std::shared_ptr<const Dataset> eval;  // null if the job has none

@@ -41,13 +41,16 @@ class View : public Dataset {
 
 }  // namespace
 
+int64_t validation_samples(int64_t size, double fraction) {
+  return std::clamp<int64_t>(std::llround(fraction * static_cast<double>(size)), 1, size - 1);
+}
+
 DatasetSplit split(std::shared_ptr<const Dataset> whole, double fraction, uint64_t seed) {
   if (!(fraction > 0 && fraction < 1))
     fail("[data] validation_fraction expects a value between 0 and 1, got {}", fraction);
   const int64_t size = whole->size();
   if (size < 2) fail("[data] validation_fraction expects at least 2 samples, got {}", size);
-  const int64_t held_back =
-      std::clamp<int64_t>(std::llround(fraction * static_cast<double>(size)), 1, size - 1);
+  const int64_t held_back = validation_samples(size, fraction);
   const core::Bijection order(core::random_key(seed, "split", ""), 0, size);
   const auto part = [&](const char* name, int64_t first, int64_t count) {
     return std::make_shared<View>(whole, order, first, count,

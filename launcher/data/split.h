@@ -12,8 +12,12 @@ struct DatasetSplit {
   std::shared_ptr<const Dataset> validation;
 };
 
-// Views that share ownership of `whole`. Validation gets round(fraction * N) samples, at least one:
-// the first of a shuffle that `seed` and N fix. Each part keeps its own order.
+// How many of `size` samples validation gets: round(fraction * size), at least one, not all.
+int64_t validation_samples(int64_t size, double fraction);
+
+// Views that share ownership of `whole`. Validation gets
+// validation_samples(N, fraction) samples: the first of a shuffle that `seed` and N fix. Each part
+// keeps its own order.
 //
 // Throws InvalidArgument unless 0 < fraction < 1 and a sample is left for each part.
 DatasetSplit split(std::shared_ptr<const Dataset> whole, double fraction, uint64_t seed);

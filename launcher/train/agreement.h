@@ -2,7 +2,6 @@
 // once, by the rank that it happened to.
 #pragma once
 
-#include <exception>
 #include <functional>
 
 #include "comm/communicator.h"
@@ -16,8 +15,14 @@ class PeerFailed : public Error {
   explicit PeerFailed(ExitCode code) : Error("another rank failed", code) {}
 };
 
+// This rank failed, and every other knows: all can end in order.
+class AgreedFailure : public Error {
+ public:
+  using Error::Error;
+};
+
 // Runs `step`, then compares notes with the group. If it threw on any rank, the lowest such rank
-// rethrows what it caught and every other throws PeerFailed. Collective.
+// throws AgreedFailure with what it caught, every other PeerFailed. Collective.
 void agree(comm::Communicator& group, const std::function<void()>& step);
 
 }  // namespace trireme::launcher

@@ -15,6 +15,12 @@ Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nul
 
 }  // namespace
 
+std::string EvalRecord::text() const {
+  std::string text = fmt::format("loss {:.4f}", loss);
+  for (const auto& [name, value] : metrics) text += fmt::format("  {} {:.4f}", name, value);
+  return text;
+}
+
 MetricsLog::MetricsLog(const std::filesystem::path& path)
     : path_(path), file_(path, std::ios::app) {
   if (!file_) fail("{}: cannot be written to; name another folder with --run-dir", path.string());

@@ -26,6 +26,8 @@ struct EvalRecord {
   double epoch = 0;
   double loss = 0;
   std::vector<std::pair<std::string, double>> metrics;  // ("accuracy", 0.97)
+
+  std::string text() const;  // "loss 0.0912  accuracy 0.9720"
 };
 
 class MetricsLog {

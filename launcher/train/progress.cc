@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace trireme::launcher {
 namespace {
@@ -14,6 +17,17 @@ constexpr auto kRedraw = std::chrono::milliseconds(100);
 std::string bar(int64_t done, int64_t total) {
   const auto filled = static_cast<size_t>(total > 0 ? done * kBarWidth / total : kBarWidth);
   return '[' + std::string(filled, '=') + std::string(kBarWidth - filled, ' ') + ']';
+}
+
+// mpirun gives its ranks a terminal of their own even where nobody sits: what counts is where its
+// own output goes. It is our parent on its host; on other hosts nobody is there to look.
+bool person_watches(std::FILE* out) {
+  if (isatty(fileno(out)) == 0) return false;
+  if (!std::getenv("OMPI_COMM_WORLD_SIZE") && !std::getenv("PMI_SIZE")) return true;
+  std::error_code error;
+  const auto target =
+      std::filesystem::read_symlink(fmt::format("/proc/{}/fd/1", getppid()), error).string();
+  return !error && (target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"));
 }
 
 }  // namespace
@@ -29,7 +43,7 @@ Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out)
     : total_(total_steps),
       every_(std::max<int64_t>(every_steps, 1)),
       out_(out),
-      terminal_(isatty(fileno(out)) != 0) {}
+      terminal_(person_watches(out)) {}
 
 std::string Progress::text(const StepRecord& record) const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
@@ -57,9 +71,7 @@ void Progress::step(const StepRecord& record) {
 }
 
 void Progress::eval(const EvalRecord& record) {
-  std::string line = fmt::format("eval at step {}: loss {:.4f}", record.step, record.loss);
-  for (const auto& [name, value] : record.metrics) line += fmt::format("  {} {:.4f}", name, value);
-  note(line);
+  note(fmt::format("eval at step {}: {}", record.step, record.text()));
 }
 
 void Progress::note(const std::string& text) {

@@ -4,6 +4,7 @@
 //   metrics.jsonl        one object a step, and one an evaluation
 //   log.txt              what was printed
 //   model.safetensors    the final parameters: its presence says that the run is finished
+//   stopped.safetensors  the parameters of a run that a signal stopped early
 #pragma once
 
 #include <filesystem>
@@ -19,6 +20,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path model() const { return path_ / "model.safetensors"; }
+  std::filesystem::path stopped_model() const { return path_ / "stopped.safetensors"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path log() const { return path_ / "log.txt"; }
   std::filesystem::path resolved_job() const { return path_ / "job.resolved.txtpb"; }

@@ -32,7 +32,25 @@ void LoaderSource::release() {
   held_ = false;
 }
 
-EvalRecord summarize(const core::Graph& graph, const core::PassResult& result) {
+Evaluator::Evaluator(core::Session& session, core::Device& device, const DataSets& data,
+                     const RunShape& run, int data_rank)
+    : session_(session) {
+  const int ranks = run.mesh.size(parallel::Axis::kData);
+  const auto sampler = std::make_shared<SequentialSampler>(data.eval->size());
+  const BatchShare share{.global_batch = run.batch.micro_batch * ranks,
+                         .ranks = ranks,
+                         .rank = data_rank,
+                         .micro_batch = run.batch.micro_batch};
+  steps_ = sampler->steps(share.global_batch);
+  loader_ = std::make_unique<Loader>(data.eval, sampler, share, host_memory(device));
+}
+
+EvalRecord Evaluator::run() {
+  loader_->start(0, steps_);
+  LoaderSource source(*loader_);
+  const core::Graph& graph = session_.plan().eval->graph;
+  const core::PassResult& result = session_.evaluate(source);
+  source.release();
   EvalRecord record{.loss = weighted_loss(graph, result)};
   for (size_t i = 0; i < graph.metrics().size(); ++i)
     record.metrics.emplace_back(graph.metrics()[i].name,
@@ -43,25 +61,19 @@ EvalRecord summarize(const core::Graph& graph, const core::PassResult& result) {
 Trainer::Trainer(core::Session& session, core::Device& device, const DataSets& data,
                  const RunShape& run, int data_rank, uint64_t seed, Reports reports)
     : session_(session), data_(data), run_(run), reports_(reports) {
-  const int ranks = run.mesh.size(parallel::Axis::kData);
   const BatchShare share{.global_batch = run.batch.global_batch,
-                         .ranks = ranks,
+                         .ranks = run.mesh.size(parallel::Axis::kData),
                          .rank = data_rank,
                          .micro_batch = run.batch.micro_batch};
-  train_loader_ = std::make_unique<Loader>(
-      data.train, std::make_shared<ShuffledSampler>(seed, data.train->size()), share,
-      host_memory(device));
-  if (!data.eval) return;
-  const auto sampler = std::make_shared<SequentialSampler>(data.eval->size());
-  BatchShare eval_share = share;
-  eval_share.global_batch = run.batch.micro_batch * ranks;
-  eval_steps_ = sampler->steps(eval_share.global_batch);
-  eval_loader_ = std::make_unique<Loader>(data.eval, sampler, eval_share, host_memory(device));
+  loader_ = std::make_unique<Loader>(data.train,
+                                     std::make_shared<ShuffledSampler>(seed, data.train->size()),
+                                     share, host_memory(device));
+  if (data.eval) evaluator_.emplace(session, device, data, run, data_rank);
 }
 
 int64_t Trainer::run(const std::atomic<bool>& stop_requested) {
-  train_loader_->start(0, run_.total_steps);
-  LoaderSource source(*train_loader_);
+  loader_->start(0, run_.total_steps);
+  LoaderSource source(*loader_);
   Clock::time_point before = Clock::now();
   for (int64_t done = 1; done <= run_.total_steps; ++done) {
     const core::PassResult& result = session_.train_step(source, stop_requested.load());
@@ -81,8 +93,9 @@ int64_t Trainer::run(const std::atomic<bool>& stop_requested) {
       reports_.metrics->write(record);
       reports_.progress->step(record);
     }
+    if (done == 1 && after_first_step_) after_first_step_();
     watch_refused(result, done);
-    if (eval_loader_ && (done % run_.eval_every_steps == 0 || done == run_.total_steps || stop))
+    if (evaluator_ && (done % run_.eval_every_steps == 0 || done == run_.total_steps || stop))
       evaluate(done);
     before = Clock::now();
     if (stop) return done;
@@ -91,10 +104,7 @@ int64_t Trainer::run(const std::atomic<bool>& stop_requested) {
 }
 
 void Trainer::evaluate(int64_t steps_done) {
-  eval_loader_->start(0, eval_steps_);
-  LoaderSource source(*eval_loader_);
-  EvalRecord record = summarize(session_.plan().eval->graph, session_.evaluate(source));
-  source.release();
+  EvalRecord record = evaluator_->run();
   record.step = steps_done;
   record.epoch = run_.epoch(steps_done, data_.train->size());
   if (reports_.metrics) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -34,8 +35,19 @@ struct Reports {
   Progress* progress = nullptr;
 };
 
-// Weighted total of the losses' global means, and each metric's mean.
-EvalRecord summarize(const core::Graph& graph, const core::PassResult& result);
+// One pass over the evaluation data by all data ranks.
+class Evaluator {
+ public:
+  Evaluator(core::Session& session, core::Device& device, const DataSets& data, const RunShape& run,
+            int data_rank);
+  // Global means: the weighted total of the losses, and each metric. Step and epoch are left out.
+  EvalRecord run();
+
+ private:
+  core::Session& session_;
+  std::unique_ptr<Loader> loader_;
+  int64_t steps_ = 0;
+};
 
 class Trainer {
  public:
@@ -46,6 +58,9 @@ class Trainer {
   // Steps until the end or until a rank asked to stop; returns the steps done.
   // Throws Error (kDiverged) if `kMaxRefusedSteps` updates in a row were refused.
   int64_t run(const std::atomic<bool>& stop_requested);
+
+  // Called on every rank once the first step is done.
+  void after_first_step(std::function<void()> call) { after_first_step_ = std::move(call); }
 
   // The last evaluation, if there was one.
   const std::optional<EvalRecord>& last_eval() const { return last_eval_; }
@@ -60,9 +75,10 @@ class Trainer {
   const DataSets& data_;
   const RunShape& run_;
   Reports reports_;
-  std::unique_ptr<Loader> train_loader_, eval_loader_;
-  int64_t eval_steps_ = 0;
+  std::unique_ptr<Loader> loader_;
+  std::optional<Evaluator> evaluator_;
   int refused_ = 0;
+  std::function<void()> after_first_step_;
   std::optional<EvalRecord> last_eval_;
 };
 

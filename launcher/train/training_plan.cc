@@ -67,17 +67,19 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
 }
 
 core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
-                        bool training) {
+                        bool training, const models::ModelFactories& factories) {
   return models::build_model(
       job.model,
-      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training});
+      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training},
+      factories);
 }
 
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
-                               int rank, core::DeviceKind device) {
+                               int rank, core::DeviceKind device,
+                               const models::ModelFactories& factories) {
   std::optional<core::Graph> eval;
-  if (data.eval_samples > 0) eval = build_graph(job, data, run.batch.micro_batch, false);
-  return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true),
+  if (data.eval_samples > 0) eval = build_graph(job, data, run.batch.micro_batch, false, factories);
+  return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true, factories),
                                  std::move(eval), run.mesh,
                                  {.device = device,
                                   .rank = rank,

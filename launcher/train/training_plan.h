@@ -5,20 +5,13 @@
 
 #include "core/graph/graph.h"
 #include "core/runtime/session.h"
-#include "launcher/data/idx.h"
 #include "launcher/job/options.h"
+#include "launcher/train/data_shapes.h"
+#include "models/model.h"
 #include "parallel/batch_split.h"
 #include "parallel/mesh.h"
 
 namespace trireme::launcher {
-
-// Sizes and shapes of a job's two datasets.
-struct DataShapes {
-  int64_t train_samples = 0;
-  int64_t eval_samples = 0;  // 0: the job has no evaluation
-  core::Shape sample;
-  int64_t classes = 0;
-};
 
 // How long the run is and how the batch is cut.
 struct RunShape {
@@ -36,9 +29,10 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world);
 
 // The forward graph of one micro-batch. Throws InvalidArgument for shapes that do not fit.
 core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
-                        bool training);
+                        bool training, const models::ModelFactories& factories);
 
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
-                               int rank, core::DeviceKind device);
+                               int rank, core::DeviceKind device,
+                               const models::ModelFactories& factories);
 
 }  // namespace trireme::launcher

@@ -112,13 +112,13 @@ TEST_F(Open, TrainAndEvalMustBeAlike) {
   options.eval = eval;
   EXPECT_EQ(
       bad_data_message([&] { open_data(options, 1); }),
-      "[data] synthetic data: expects samples of shape (28, 28, 1), as synthetic data has, got "
+      "[data] eval: expects samples of shape (28, 28, 1), as the training data has, got "
       "(28, 20, 1)");
   eval = {};
   eval.classes = 9;
   options.eval = eval;
   EXPECT_EQ(bad_data_message([&] { open_data(options, 1); }),
-            "[data] synthetic data: expects 10 classes, as synthetic data has, got 9");
+            "[data] eval: expects 10 classes, as the training data has, got 9");
   eval = {};
   eval.first_sample = 4096;
   options.eval = eval;

@@ -1,0 +1,84 @@
+// The words of semantic checks: each reports at the place of the field that it is about.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "launcher/job/diagnostics.h"
+#include "launcher/job/places.h"
+
+namespace trireme::launcher {
+
+// The most that a count (samples, steps, channels) may be: products of two still fit 64 bits.
+inline constexpr int64_t kMostOfAnything = std::numeric_limits<int32_t>::max();
+
+class Checker {
+ public:
+  // Both are borrowed.
+  Checker(const Places& places, Diagnostics& diagnostics)
+      : places_(places), diagnostics_(diagnostics) {}
+
+  bool given(const std::string& path) const { return places_.has(path); }
+
+  template <typename... Args>
+  void error(std::string_view path, fmt::format_string<Args...> format, Args&&... args) {
+    diagnostics_.add_at(path, fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  // Whether the field is there. If not, that is an error, unless what stands there was reported.
+  bool required(const std::string& path, std::string_view example) {
+    if (given(path)) return true;
+    if (!diagnostics_.excused(path)) error(path, "{} is missing: add e.g. {}", path, example);
+    return false;
+  }
+  // The same of a choice inside the message `path`: one of `cases` must be there.
+  bool required_case(const std::string& path, std::initializer_list<const char*> cases,
+                     std::string_view example) {
+    bool excused = diagnostics_.excused(path);
+    for (const char* name : cases) {
+      if (given(join_path(path, name))) return true;
+      excused = excused || diagnostics_.excused(join_path(path, name));
+    }
+    if (!excused)
+      error(path, "{} names none of {}: add e.g. {}", path, fmt::join(cases, ", "), example);
+    return false;
+  }
+
+  bool count(const std::string& path, int64_t value, int64_t low = 1) {
+    if (value >= low && value <= kMostOfAnything) return true;
+    error(path, "{} ({}) must be from {} to {}", path, value, low, kMostOfAnything);
+    return false;
+  }
+  void required_count(const std::string& path, int64_t value, std::string_view example) {
+    if (required(path, example)) count(path, value);
+  }
+  template <typename T>
+  void above_zero(const std::string& path, T value) {
+    if (!(value > 0)) error(path, "{} ({}) must be above 0", path, value);
+  }
+  template <typename T>
+  void not_negative(const std::string& path, T value) {
+    if (!(value >= 0)) error(path, "{} ({}) must be at least 0", path, value);
+  }
+  template <typename T>
+  void below_one(const std::string& path, T value) {
+    if (!(value >= 0 && value < 1))
+      error(path, "{} ({}) must be at least 0 and below 1", path, value);
+  }
+  // What the schema has and this version has not.
+  void unavailable(const std::string& path, std::string_view value, std::string_view instead) {
+    error(path, "{} ({}) is not available in this version; leave it {}", path, value, instead);
+  }
+
+ private:
+  const Places& places_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace trireme::launcher

@@ -1,0 +1,116 @@
+#include "launcher/job/load.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <cctype>
+#include <tuple>
+
+#include "core/base/error.h"
+#include "launcher/job/binding.h"
+#include "launcher/job/checker.h"
+#include "launcher/job/overrides.h"
+#include "launcher/job/parser.h"
+#include "launcher/job/source_text.h"
+#include "launcher/job/suggest.h"
+#include "launcher/job/validate.h"
+
+namespace trireme::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "lenet5" from "jobs/lenet5.txtpb", with what a folder's name may not hold as "_".
+std::string name_from(const fs::path& path) {
+  std::string name = path.stem().string().substr(0, 100);
+  for (char& c : name) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-';
+    if (!plain) c = '_';
+  }
+  if (name.empty() || name.front() == '.' || name.front() == '-') name.insert(0, 1, '_');
+  return name.substr(0, 100);
+}
+
+void make_absolute(DatasetOptions& source, const fs::path& folder) {
+  auto* idx = std::get_if<IdxOptions>(&source);
+  if (idx == nullptr) return;
+  for (std::string* file : {&idx->images, &idx->labels})
+    if (!file->empty()) *file = (folder / *file).lexically_normal().string();
+}
+
+// Synthetic samples to judge on begin where those to train on end.
+void continue_synthetic(JobOptions& options) {
+  if (!options.data.eval || options.places.has("data.eval.synthetic.first_sample")) return;
+  const auto* train = std::get_if<SyntheticOptions>(&options.data.train);
+  auto* eval = std::get_if<SyntheticOptions>(&*options.data.eval);
+  const bool small = train != nullptr && train->samples <= kMostOfAnything &&
+                     train->first_sample <= kMostOfAnything;
+  if (small && eval != nullptr) eval->first_sample = train->first_sample + train->samples;
+}
+
+void fill_in(JobOptions& options, const fs::path& path) {
+  if (!options.places.has("name")) options.name = name_from(path);
+  const fs::path folder = fs::absolute(path).parent_path();
+  make_absolute(options.data.train, folder);
+  if (options.data.eval) make_absolute(*options.data.eval, folder);
+  continue_synthetic(options);
+  connect_layers(options.model);
+}
+
+// Without this an empty file would be told of each section that it lacks.
+void refuse_empty(const job::Job& job, const Places& places, const Diagnostics& diagnostics) {
+  if (!diagnostics.empty() || job.ByteSizeLong() != 0) return;
+  fail("{}: the job is empty; see the files in jobs/, or trireme help", places.text({}));
+}
+
+}  // namespace
+
+LoadedJob load_job(const fs::path& path, std::span<const std::string> sets) {
+  const std::string text = read_job_file(path);
+  Places places(one_line(path.string(), 400));
+  Diagnostics diagnostics(places);
+  job::Job job;
+  TokenStream tokens(text, {}, diagnostics);
+  Parser(tokens, places, diagnostics).parse(job);
+  for (const std::string& set : sets) apply_set(set, job, places, diagnostics);
+  refuse_empty(job, places, diagnostics);
+
+  LoadedJob loaded;
+  loaded.options = read_options(job, places);
+  fill_in(loaded.options, path);
+  validate(loaded.options, diagnostics);
+  diagnostics.throw_if_any();
+  loaded.resolved = to_text(loaded.options);
+  return loaded;
+}
+
+std::string to_text(const JobOptions& options) {
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseShortRepeatedPrimitives(true);
+  printer.SetUseUtf8StringEscaping(true);
+  std::string text;
+  ensure(printer.PrintToString(write_options(options), &text), "a job could not be printed");
+  return "# A resolved job: every field, defaults too. It can be run again as it is.\n" + text;
+}
+
+void check_world(const JobOptions& options, int64_t world) {
+  const auto& [train, parallel, places] = std::tie(options.train, options.parallel, options.places);
+  if (world < 1) fail("--world ({}) must be at least 1", world);
+  if (parallel.data != 0 && parallel.data != world)
+    fail(
+        "{}: parallel.data ({}) x pipeline (1) x tensor (1) must be the number of ranks ({}); "
+        "leave it 0, or start {} ranks",
+        places.of("parallel.data"), parallel.data, world, parallel.data);
+  if (train.global_batch % world != 0)
+    fail("{}: train.global_batch ({}) must be a multiple of the {} ranks; nearest: {}",
+         places.of("train.global_batch"), train.global_batch, world,
+         nearest_multiples(world, train.global_batch));
+  const int64_t share = train.global_batch / world;
+  if (train.micro_batch != 0 && share % train.micro_batch != 0)
+    fail(
+        "{}: train.micro_batch ({}) must divide the {} samples that each of {} ranks has; "
+        "nearest: {}",
+        places.of("train.micro_batch"), train.micro_batch, share, world,
+        nearest_divisors(share, train.micro_batch));
+}
+
+}  // namespace trireme::launcher

@@ -1,0 +1,29 @@
+// The way from a job file to options: parse, override, fill in, check. All errors at once.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "launcher/job/options.h"
+
+namespace trireme::launcher {
+
+struct LoadedJob {
+  JobOptions options;
+  std::string resolved;  // to_text(options)
+};
+
+// Loads a job and applies `sets` ("train.seed=2") in their order, before anything is checked.
+// Paths in it are relative to the job file, and absolute in the result.
+// Throws InvalidArgument with one line an error: "file:line:column: ..." or "--set ...: ...".
+LoadedJob load_job(const std::filesystem::path& path, std::span<const std::string> sets = {});
+
+// The job as text, every default written out. Loaded again it gives equal options, from any folder.
+std::string to_text(const JobOptions& options);
+
+// Whether `world` ranks can run the job. Throws InvalidArgument, at the place of the field that
+// does not fit, with the nearest values that do.
+void check_world(const JobOptions& options, int64_t world);
+
+}  // namespace trireme::launcher

@@ -1,0 +1,92 @@
+// A job as plain values: what the rest of the launcher sees of a job file.
+//
+// Every default of a job stands once, in the initialisers below, of launcher/data/options.h and of
+// models/model_options.h; the comments of job.proto state it again, and a test compares the two. A
+// zero without a comment is no default: the field is required, and a job without it is refused.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/optim/optimizer.h"
+#include "core/optim/schedule.h"
+#include "launcher/data/options.h"
+#include "launcher/job/places.h"
+#include "models/model_options.h"
+
+namespace trireme::launcher {
+
+// Numbered as in job.proto.
+enum class Precision : uint8_t { kFp32, kBf16, kFp16 };
+enum class Determinism : uint8_t { kRun, kNone, kLayout };
+enum class Recompute : uint8_t { kNone, kFull };
+enum class PipelineSchedule : uint8_t { kOneFOneB, kGpipe, kInterleaved, kZeroBubble };
+
+struct TrainOptions {
+  int64_t global_batch = 0;
+  int64_t micro_batch = 0;               // of one rank; 0: its whole share of the global batch
+  std::optional<int64_t> epochs, steps;  // exactly one is given
+  uint64_t seed = 1;
+  Precision precision = Precision::kFp32;
+  Determinism determinism = Determinism::kRun;
+  Recompute recompute = Recompute::kNone;
+  int64_t eval_every_steps = 0;  // 0: at the end of each epoch
+  bool operator==(const TrainOptions&) const = default;
+};
+
+// Parameters whose names match are treated differently; the first group that matches counts.
+struct GroupOptions {
+  std::string match;                  // "*/bias": * is any text, ? any character
+  std::optional<float> weight_decay;  // else the optimizer's, and 0 for tensors of rank < 2
+  float lr_scale = 1;
+  bool frozen = false;
+  models::SourcePlace place;
+  bool operator==(const GroupOptions&) const = default;
+};
+
+// Where `adam` and `adamw` of a job start from.
+inline constexpr core::AdamOptions kAdamDefaults{.weight_decay = 0, .decoupled = false};
+inline constexpr core::AdamOptions kAdamWDefaults{.weight_decay = 0.01f, .decoupled = true};
+
+struct OptimizerOptions {
+  std::optional<core::OptimizerOptions> rule;  // always there once a job is loaded
+  float lr = 0;                                // the base that the schedule scales
+  float clip_norm = 0;                         // 0: no clipping
+  std::vector<GroupOptions> groups;
+  bool operator==(const OptimizerOptions&) const = default;
+};
+
+struct ParallelOptions {
+  int64_t data = 0;  // 0: all ranks that are left
+  int64_t pipeline = 1;
+  int64_t tensor = 1;
+  int64_t zero = 0;
+  PipelineSchedule pipeline_schedule = PipelineSchedule::kOneFOneB;
+  bool operator==(const ParallelOptions&) const = default;
+};
+
+struct LoggingOptions {
+  int64_t every_steps = 20;  // between two lines where there is no terminal
+  bool operator==(const LoggingOptions&) const = default;
+};
+
+struct JobOptions {
+  std::string name;  // of the run folder; the job file's stem unless given
+  models::ModelOptions model;
+  DataOptions data;
+  TrainOptions train;
+  OptimizerOptions optimizer;
+  // base_lr and total_steps are 0 here: the trainer fills them in from optimizer.lr and train,
+  // once it knows how many steps an epoch has.
+  core::Schedule schedule;
+  ParallelOptions parallel;
+  LoggingOptions logging;
+  // To open later errors with: places.of("train.global_batch") is "jobs/a.txtpb:9:3". Not compared.
+  Places places;
+  bool operator==(const JobOptions&) const = default;
+};
+
+}  // namespace trireme::launcher

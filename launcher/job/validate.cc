@@ -1,0 +1,183 @@
+#include "launcher/job/validate.h"
+
+#include <algorithm>
+
+#include "launcher/job/checker.h"
+#include "launcher/job/job.pb.h"
+#include "launcher/job/suggest.h"
+
+namespace trireme::launcher {
+namespace {
+
+// The name of a folder that no shell or file system stumbles over.
+void check_name(const JobOptions& options, Checker& check) {
+  const std::string& name = options.name;
+  const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
+  if (name.empty() || name.size() > 100 || !plain || name.front() == '.' || name.front() == '-')
+    check.error("name",
+                "name ({}) names a folder: letters, digits and . _ - only, the first a letter, "
+                "digit or _, at most 100",
+                in_quotes(name));
+}
+
+void check_batch(const TrainOptions& train, Checker& check) {
+  if (!check.required("train.global_batch", "global_batch: 128")) return;
+  if (!check.count("train.global_batch", train.global_batch)) return;
+  if (!check.count("train.micro_batch", train.micro_batch, 0)) return;
+  if (train.micro_batch != 0 && train.global_batch % train.micro_batch != 0)
+    check.error("train.micro_batch",
+                "train.micro_batch ({}) must divide train.global_batch ({}); nearest: {}",
+                train.micro_batch, train.global_batch,
+                nearest_divisors(train.global_batch, train.micro_batch));
+}
+
+void check_duration(const JobOptions& options, Checker& check) {
+  const TrainOptions& train = options.train;
+  if (!check.required_case("train", {"epochs", "steps"}, "epochs: 10")) return;
+  if (train.epochs) check.count("train.epochs", *train.epochs);
+  if (train.steps) check.count("train.steps", *train.steps);
+  if (!check.count("train.eval_every_steps", train.eval_every_steps, 0)) return;
+  if (train.eval_every_steps > 0 && !options.data.eval && options.data.validation_fraction == 0)
+    check.error("train.eval_every_steps",
+                "train.eval_every_steps ({}) needs samples to judge on: add data.eval or "
+                "data.validation_fraction",
+                train.eval_every_steps);
+}
+
+void check_train(const JobOptions& options, Checker& check) {
+  const TrainOptions& train = options.train;
+  if (!check.required("train", "train { global_batch: 128 epochs: 10 }")) return;
+  check_batch(train, check);
+  check_duration(options, check);
+  if (train.precision != Precision::kFp32)
+    check.unavailable("train.precision",
+                      job::Precision::Kind_Name(static_cast<int>(train.precision)), "FP32");
+  if (train.determinism == Determinism::kLayout)
+    check.unavailable("train.determinism", "LAYOUT", "RUN");
+  if (train.recompute != Recompute::kNone) check.unavailable("train.recompute", "FULL", "NONE");
+}
+
+void check_sgd(const core::SgdOptions& sgd, Checker& check) {
+  check.below_one("optimizer.sgd.momentum", sgd.momentum);
+  check.not_negative("optimizer.sgd.weight_decay", sgd.weight_decay);
+  if (sgd.nesterov && sgd.momentum == 0)
+    check.error("optimizer.sgd.nesterov",
+                "optimizer.sgd.nesterov needs momentum: add e.g. momentum: 0.9");
+}
+
+void check_adam(const std::string& path, const core::AdamOptions& adam, Checker& check) {
+  check.below_one(path + ".beta1", adam.beta1);
+  check.below_one(path + ".beta2", adam.beta2);
+  check.above_zero(path + ".epsilon", adam.epsilon);
+  check.not_negative(path + ".weight_decay", adam.weight_decay);
+}
+
+void check_group(const OptimizerOptions& optimizer, size_t i, Checker& check) {
+  const GroupOptions& group = optimizer.groups[i];
+  const std::string path = fmt::format("optimizer.group[{}]", i);
+  if (!check.required(path + ".match", "match: \"*/bias\"")) return;
+  if (group.match.empty())
+    check.error(path + ".match", "{}.match is empty and matches nothing; write e.g. \"*/bias\"",
+                path);
+  for (size_t j = 0; j < i; ++j)
+    if (optimizer.groups[j].match == group.match && !group.match.empty())
+      return check.error(path + ".match",
+                         "{}.match ({}) is that of optimizer.group[{}], which counts; remove one",
+                         path, in_quotes(group.match), j);
+  if (group.weight_decay) check.not_negative(path + ".weight_decay", *group.weight_decay);
+  check.not_negative(path + ".lr_scale", group.lr_scale);
+}
+
+void check_optimizer(const OptimizerOptions& optimizer, Checker& check) {
+  if (!check.required("optimizer", "optimizer { adamw { lr: 1e-3 } }")) return;
+  for (size_t i = 0; i < optimizer.groups.size(); ++i) check_group(optimizer, i, check);
+  check.not_negative("optimizer.clip_norm", optimizer.clip_norm);
+  if (!check.required_case("optimizer", {"sgd", "adam", "adamw"}, "adamw { lr: 1e-3 }")) return;
+  if (!optimizer.rule) return;
+  const auto* sgd = std::get_if<core::SgdOptions>(&*optimizer.rule);
+  const auto* adam = std::get_if<core::AdamOptions>(&*optimizer.rule);
+  const std::string path = sgd               ? "optimizer.sgd"
+                           : adam->decoupled ? "optimizer.adamw"
+                                             : "optimizer.adam";
+  if (check.required(path + ".lr", "lr: 1e-3")) check.above_zero(path + ".lr", optimizer.lr);
+  if (sgd != nullptr) return check_sgd(*sgd, check);
+  check_adam(path, *adam, check);
+}
+
+void check_schedule(const JobOptions& options, Checker& check) {
+  const core::Schedule& schedule = options.schedule;
+  if (!check.given("schedule")) return;
+  if (!check.required_case("schedule", {"constant", "step", "linear", "cosine"},
+                           "cosine { warmup_steps: 100 }"))
+    return;
+  static constexpr const char* kNames[] = {"constant", "step", "linear", "cosine"};
+  const std::string path = join_path("schedule", kNames[static_cast<int>(schedule.kind)]);
+  const std::string warmup = path + ".warmup_steps";
+  if (check.count(warmup, schedule.warmup_steps, 0) && options.train.steps &&
+      schedule.warmup_steps > 0 && schedule.warmup_steps >= *options.train.steps)
+    check.error(warmup, "{} ({}) must be below train.steps ({})", warmup, schedule.warmup_steps,
+                *options.train.steps);
+  if (!(schedule.final_fraction >= 0 && schedule.final_fraction <= 1))
+    check.error(path + ".final_fraction", "{}.final_fraction ({}) must be from 0 to 1", path,
+                schedule.final_fraction);
+  if (schedule.kind != core::ScheduleKind::kStep) return;
+  check.required_count("schedule.step.step_size", schedule.step_size, "step_size: 1000");
+  if (!(schedule.gamma > 0 && schedule.gamma <= 1))
+    check.error("schedule.step.gamma", "schedule.step.gamma ({}) must be above 0 and at most 1",
+                schedule.gamma);
+}
+
+void check_parallel(const ParallelOptions& parallel, Checker& check) {
+  check.count("parallel.data", parallel.data, 0);
+  if (parallel.pipeline != 1)
+    check.unavailable("parallel.pipeline", fmt::format("{}", parallel.pipeline), "1");
+  if (parallel.tensor != 1)
+    check.unavailable("parallel.tensor", fmt::format("{}", parallel.tensor), "1");
+  if (parallel.zero != 0) check.unavailable("parallel.zero", fmt::format("{}", parallel.zero), "0");
+  if (parallel.pipeline_schedule != PipelineSchedule::kOneFOneB)
+    check.unavailable(
+        "parallel.pipeline_schedule",
+        job::PipelineSchedule::Kind_Name(static_cast<int>(parallel.pipeline_schedule)),
+        "ONE_F_ONE_B");
+}
+
+// The classes of the training data and the field that states them; nothing for custom data.
+std::optional<std::pair<int64_t, std::string>> data_classes(const DatasetOptions& data) {
+  if (const auto* idx = std::get_if<IdxOptions>(&data))
+    return std::pair(idx->classes, std::string("data.train.idx.classes"));
+  if (const auto* synthetic = std::get_if<SyntheticOptions>(&data))
+    return std::pair(synthetic->classes, std::string("data.train.synthetic.classes"));
+  return std::nullopt;
+}
+
+// Labels that the network has no output for.
+void check_classes(const JobOptions& options, Checker& check) {
+  const auto* mlp = std::get_if<models::MlpOptions>(&options.model.network);
+  const auto* lenet5 = std::get_if<models::Lenet5Options>(&options.model.network);
+  const auto labels = data_classes(options.data.train);
+  if (!labels || !check.given("data.train") || (mlp == nullptr && lenet5 == nullptr)) return;
+  const int64_t outputs = mlp != nullptr ? mlp->classes : lenet5->classes;
+  const std::string path = mlp != nullptr ? "model.mlp.classes" : "model.lenet5.classes";
+  if (outputs < labels->first && outputs >= 1)
+    check.error(path, "{} ({}) must be at least {} ({})", path, outputs, labels->second,
+                labels->first);
+}
+
+}  // namespace
+
+void validate(const JobOptions& options, Diagnostics& diagnostics) {
+  Checker check(options.places, diagnostics);
+  check_name(options, check);
+  validate_model(options.model, check);
+  validate_data(options.data, check);
+  check_classes(options, check);
+  check_train(options, check);
+  check_optimizer(options.optimizer, check);
+  check_schedule(options, check);
+  check_parallel(options.parallel, check);
+  check.count("logging.every_steps", options.logging.every_steps);
+}
+
+}  // namespace trireme::launcher

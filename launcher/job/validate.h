@@ -1,0 +1,20 @@
+// What a job that parses must also fulfil: ranges, names, files, what this version can do.
+#pragma once
+
+#include "launcher/job/diagnostics.h"
+#include "launcher/job/options.h"
+
+namespace trireme::launcher {
+
+class Checker;
+
+// Reports every breach at its field's place. Looks at data files, but does not read them.
+void validate(const JobOptions& options, Diagnostics& diagnostics);
+
+void validate_model(const models::ModelOptions& model, Checker& check);
+void validate_data(const DataOptions& data, Checker& check);
+
+// Gives layers without inputs the layer before them, the first one the data.
+void connect_layers(models::ModelOptions& model);
+
+}  // namespace trireme::launcher
