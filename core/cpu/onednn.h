@@ -12,6 +12,7 @@
 #include <string>
 
 #include "core/base/activation_kind.h"
+#include "core/cpu/convolution_spec.h"
 
 namespace trireme::core::onednn {
 
@@ -59,26 +60,12 @@ struct MatmulSpec {
 // run({a, b, bias, c})
 Primitive make_matmul(const MatmulSpec& spec, const Limits& limits);
 
-// Shapes of a convolution in NHWC; the weight is (o, kh, kw, c / groups).
-struct ConvolutionSpec {
-  int64_t n = 0, h = 0, w = 0, c = 0;
-  int64_t o = 0, oh = 0, ow = 0;
-  int64_t kh = 0, kw = 0, groups = 1;
-  int64_t stride_h = 1, stride_w = 1;
-  int64_t pad_h = 0, pad_w = 0;
-  int64_t dilation_h = 1, dilation_w = 1;
-  bool bias = false;
-  ActivationKind activation = ActivationKind::kNone;  // of the forward primitive only
-};
 // run({x, weight, bias, y})
 Primitive make_convolution(const ConvolutionSpec& spec, const Limits& limits);
 // run({dz, weight, dx})
 Primitive make_convolution_grad_input(const ConvolutionSpec& spec, const Limits& limits);
 // run({x, dz, dw, db}); replaces dw and db
 Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits& limits);
-
-// y = f(x) over `count` elements, in place where the pointers are equal: run({x, y})
-Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limits);
 
 // "2.6.3": of the library that this process runs with.
 std::string version();

@@ -99,22 +99,23 @@ __global__ void grad_weight_kernel(Geometry g, const float* dz, const float* x, 
                                    int accumulate) {
   TRIREME_SHARED(float, partial, kThreads);
   const int64_t index = blockIdx.x;
+  const int thread = static_cast<int>(threadIdx.x);
   const int64_t c = index % g.cg, kw = index / g.cg % g.kw, kh = index / g.cg / g.kw % g.kh;
   const int64_t o = index / g.cg / g.kw / g.kh, channel = o / g.og * g.cg + c;
   float sum = 0;
-  for (int64_t position = threadIdx.x; position < g.n * g.oh * g.ow; position += kThreads) {
+  for (int64_t position = thread; position < g.n * g.oh * g.ow; position += kThreads) {
     const int64_t ow = position % g.ow, oh = position / g.ow % g.oh, n = position / g.ow / g.oh;
     const int64_t h = oh * g.stride_h - g.pad_h + kh * g.dilation_h;
     const int64_t w = ow * g.stride_w - g.pad_w + kw * g.dilation_w;
     if (h < 0 || h >= g.h || w < 0 || w >= g.w) continue;
     sum += dz[position * g.o + o] * x[((n * g.h + h) * g.w + w) * g.c + channel];
   }
-  partial[threadIdx.x] = sum;
+  partial[thread] = sum;
   for (int half = kThreads / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+    if (thread < half) partial[thread] += partial[thread + half];
   }
-  if (threadIdx.x == 0) store(dweight + index, partial[0], accumulate);
+  if (thread == 0) store(dweight + index, partial[0], accumulate);
 }
 
 class DirectConvolution : public Convolution {

@@ -1,5 +1,7 @@
 #include "core/ops/linear.h"
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/ops/activation.h"
@@ -133,8 +135,10 @@ Cost LinearGradWeight::cost(const NodeTypes& types) const {
   return cost;
 }
 
-int64_t LinearGradWeight::workspace_cap(const NodeTypes&, DeviceKind device) const {
-  return workspace_bytes(device);
+// Besides, a transpose of dz.
+int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
+  const int64_t transpose = device == DeviceKind::kCpu ? types.inputs[0].bytes() : 0;
+  return std::max(workspace_bytes(device), transpose);
 }
 
 }  // namespace trireme::core

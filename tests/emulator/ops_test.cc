@@ -4,6 +4,7 @@
 
 #include "emulator_device.h"
 #include "tests/support/op_cases.h"
+#include "tests/support/pool2d_cases.h"
 
 namespace trireme::test {
 namespace {
@@ -35,12 +36,14 @@ TEST(EmulatedOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST(EmulatedOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST(EmulatedOps, Accuracy) { check(accuracy_cases()); }
 
+TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }
+
 // CPU and GPU share the mathematics of one element, so they give the same bits: a dropout mask
 // above all.
-TEST(EmulatedOps, ElementwiseOpsEqualTheCpu) {
+TEST(EmulatedOps, ElementwiseOpsAndPoolingEqualTheCpu) {
   const auto cpu = make_cpu_op_device(1);
   const auto emulated = make_emulator_device(all_schedules()[3], false);
-  for (const auto& cases : {activation_cases(), elementwise_cases()})
+  for (const auto& cases : {activation_cases(), elementwise_cases(), pool2d_cases()})
     for (const OpCase& c : cases)
       EXPECT_EQ(outputs_on(*emulated, c), outputs_on(*cpu, c)) << c.name;
 }

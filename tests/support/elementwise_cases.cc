@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "core/kernels/dropout.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
 #include "core/ops/dropout.h"
 #include "core/ops/scale.h"
 #include "tests/support/op_cases.h"
+#include "tests/support/references.h"
 
 namespace trireme::test {
 namespace {
@@ -18,29 +17,11 @@ using core::Shape;
 // Around the vector lengths, and past the grain at which threads share the work.
 const Shape kShapes[] = {{1}, {3, 5}, {17}, {2, 3, 4, 5}, {40000}};
 
-double activation(ActivationKind kind, double x) {
-  switch (kind) {
-    case ActivationKind::kRelu:
-      return x > 0 ? x : 0;
-    case ActivationKind::kGelu:
-      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case ActivationKind::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case ActivationKind::kTanh:
-      return std::tanh(x);
-    case ActivationKind::kSigmoid:
-      return 1 / (1 + std::exp(-x));
-    case ActivationKind::kNone:
-      break;
-  }
-  return x;
-}
-
-Reference each_element(double (*f)(ActivationKind, double), ActivationKind kind) {
+Reference each_element(ActivationKind kind) {
   return [=](const std::vector<HostTensor>& inputs) {
     std::vector<double> y = inputs[0].values;
-    for (double& value : y) value = f(kind, value);
-    return std::vector{y};
+    for (double& value : y) value = activate(kind, value);
+    return OutputValues{y};
   };
 }
 
@@ -56,7 +37,7 @@ Reference dropped(float p, std::string stream, uint64_t seed, int64_t first) {
       const uint32_t draw = core::philox(key, sample, within / 4).lane[within % 4];
       y[i] = static_cast<double>(draw) / 4294967296.0 >= p ? y[i] / (1.0 - p) : 0.0;
     }
-    return std::vector{y};
+    return OutputValues{y};
   };
 }
 
@@ -85,7 +66,7 @@ std::vector<OpCase> activation_cases() {
       cases.push_back({.name = fmt::format("{} {}", name_of(kind), shape.str()),
                        .op = std::make_shared<core::Activation>(kind),
                        .inputs = {kinked ? random.distinct(shape, 1e-3) : random.normal(shape, 2)},
-                       .reference = each_element(activation, kind),
+                       .reference = each_element(kind),
                        .activations = {0}});
     }
   }
@@ -103,7 +84,7 @@ std::vector<OpCase> elementwise_cases() {
                          [](const std::vector<HostTensor>& inputs) {
                            std::vector<double> y = inputs[0].values;
                            for (size_t i = 0; i < y.size(); ++i) y[i] += inputs[1].values[i];
-                           return std::vector{y};
+                           return OutputValues{y};
                          },
                      .activations = {0, 1}});
     cases.push_back({.name = "scale " + shape.str(),
@@ -113,7 +94,7 @@ std::vector<OpCase> elementwise_cases() {
                          [](const std::vector<HostTensor>& inputs) {
                            std::vector<double> y = inputs[0].values;
                            for (double& value : y) value *= -0.375;
-                           return std::vector{y};
+                           return OutputValues{y};
                          },
                      .activations = {0}});
   }

@@ -12,12 +12,17 @@
 namespace trireme::test {
 namespace {
 
-constexpr double kStep = 1e-5;        // of the central differences, in double
-constexpr size_t kMaxProbes = 300;    // elements of one input that are differenced
-constexpr float kLossWeight = 1.75f;  // weight x scale / batch = 3.5: a lost factor shows
-constexpr float kLossScale = 4;
-constexpr int64_t kBatch = 2;
-constexpr double kSeed = 3.5;
+constexpr double kStep = 1e-5;      // of the central differences, in double
+constexpr size_t kMaxProbes = 300;  // elements of one input that are differenced
+
+// What backward is seeded with: weight scale / batch.
+struct Seed {
+  float weight = 1;
+  float scale = 1;
+  int64_t batch = 1;
+  double value() const { return weight * scale / static_cast<double>(batch); }
+};
+constexpr Seed kOddSeed{1.75f, 4, 2};  // no factor is 1, so that a lost one shows
 
 bool is_loss(const std::vector<core::ValueType>& outputs) {
   return outputs.front() == core::ValueType{{2}, core::DType::kF64};
@@ -26,8 +31,12 @@ bool is_loss(const std::vector<core::ValueType>& outputs) {
 // op(inputs), its checked inputs being parameters, or activations made from parameters.
 class GradientCase {
  public:
-  GradientCase(OpDevice& device, const OpCase& op_case)
-      : case_(op_case), runner_(device, op_case.setting) {}
+  // Along `direction`, or a random one if that is absent.
+  GradientCase(OpDevice& device, const OpCase& op_case, Seed seed, HostTensor direction)
+      : case_(op_case),
+        runner_(device, op_case.setting),
+        seed_(seed),
+        direction_(std::move(direction)) {}
 
   std::vector<std::string> run() {
     const auto whole = gradients({});
@@ -46,48 +55,12 @@ class GradientCase {
 
   NodeRunner& runner() { return runner_; }
 
- private:
-  std::vector<int> checked() const {
-    std::vector<int> all = case_.activations;
-    all.insert(all.end(), case_.parameters.begin(), case_.parameters.end());
-    return all;
-  }
-
-  static std::string parameter_name(int input) { return fmt::format("p{}", input); }
-
-  void build(core::Graph& graph) {
-    std::vector<core::ValueId> operands;
-    for (int i = 0; i < static_cast<int>(case_.inputs.size()); ++i)
-      operands.push_back(operand(graph, i));
-    const auto outputs = graph.add("op", case_.op, operands);
-    core::ValueId loss = outputs.front();
-    std::vector<core::ValueType> types = graph.output_types(graph.nodes().back());
-    if (!is_loss(types)) {
-      Random random(23);
-      direction_ = random.normal(types.front().shape);
-      const core::ValueId direction = graph.input("direction", direction_.type);
-      loss = graph.add1("loss", std::make_shared<Projection>(), {outputs.front(), direction});
-    }
-    graph.add_loss("loss", loss, kLossWeight, 1);
-  }
-
-  core::ValueId operand(core::Graph& graph, int i) {
-    const HostTensor& input = case_.inputs[i];
-    if (!input.present()) return core::kNoValue;
-    const std::string name = parameter_name(i);
-    if (std::ranges::count(case_.parameters, i) > 0) return graph.parameter(name, input.type, {});
-    if (std::ranges::count(case_.activations, i) > 0)
-      return graph.add1(fmt::format("x{}", i), std::make_shared<Source>(),
-                        {graph.parameter(name, input.type, {})});
-    return graph.input(fmt::format("x{}", i), input.type);
-  }
-
   // The gradient of every checked input but the frozen ones, by running the graph's nodes.
   std::map<int, HostTensor> gradients(const std::vector<int>& frozen) {
     core::Graph graph;
     build(graph);
     core::DifferentiateOptions options{
-        .global_batch = kBatch, .loss_scale = kLossScale, .frozen = {}};
+        .global_batch = seed_.batch, .loss_scale = seed_.scale, .frozen = {}};
     for (int input : frozen) options.frozen.push_back(parameter_name(input));
     core::differentiate(graph, options);
 
@@ -105,6 +78,41 @@ class GradientCase {
     return found;
   }
 
+ private:
+  std::vector<int> checked() const {
+    std::vector<int> all = case_.activations;
+    all.insert(all.end(), case_.parameters.begin(), case_.parameters.end());
+    return all;
+  }
+
+  static std::string parameter_name(int input) { return fmt::format("p{}", input); }
+
+  void build(core::Graph& graph) {
+    std::vector<core::ValueId> operands;
+    for (int i = 0; i < static_cast<int>(case_.inputs.size()); ++i)
+      operands.push_back(operand(graph, i));
+    const auto outputs = graph.add("op", case_.op, operands);
+    core::ValueId loss = outputs.front();
+    std::vector<core::ValueType> types = graph.output_types(graph.nodes().back());
+    if (!is_loss(types)) {
+      if (!direction_.present()) direction_ = Random(23).normal(types.front().shape);
+      const core::ValueId direction = graph.input("direction", direction_.type);
+      loss = graph.add1("loss", std::make_shared<Projection>(), {outputs.front(), direction});
+    }
+    graph.add_loss("loss", loss, seed_.weight, 1);
+  }
+
+  core::ValueId operand(core::Graph& graph, int i) {
+    const HostTensor& input = case_.inputs[i];
+    if (!input.present()) return core::kNoValue;
+    const std::string name = parameter_name(i);
+    if (std::ranges::count(case_.parameters, i) > 0) return graph.parameter(name, input.type, {});
+    if (std::ranges::count(case_.activations, i) > 0)
+      return graph.add1(fmt::format("x{}", i), std::make_shared<Source>(),
+                        {graph.parameter(name, input.type, {})});
+    return graph.input(fmt::format("x{}", i), input.type);
+  }
+
   void run_node(const core::Node& node, std::vector<HostTensor>& values) {
     std::vector<HostTensor> inputs;
     for (core::ValueId id : node.inputs)
@@ -117,10 +125,10 @@ class GradientCase {
   // The loss that the graph computes, in double.
   double loss(const std::vector<HostTensor>& inputs) const {
     const std::vector<double> output = case_.reference(inputs).front();
-    if (!direction_.present()) return kSeed * output.front();
+    if (!direction_.present()) return seed_.value() * output.front();
     double sum = 0;
     for (size_t i = 0; i < output.size(); ++i) sum += output[i] * direction_.values[i];
-    return kSeed * sum;
+    return seed_.value() * sum;
   }
 
   void compare(int input, const HostTensor& gradient) {
@@ -152,13 +160,19 @@ class GradientCase {
 
   const OpCase& case_;
   NodeRunner runner_;
+  Seed seed_;
   HostTensor direction_;
 };
 
 }  // namespace
 
+std::map<int, HostTensor> gradients_of(OpDevice& device, const OpCase& op_case,
+                                       const HostTensor& direction) {
+  return GradientCase(device, op_case, {}, direction).gradients({});
+}
+
 std::vector<std::string> gradient_problems(OpDevice& device, const OpCase& op_case) {
-  GradientCase gradient_case(device, op_case);
+  GradientCase gradient_case(device, op_case, kOddSeed, absent());
   try {
     return gradient_case.run();
   } catch (const std::exception& error) {

@@ -38,7 +38,7 @@ Reference cross_entropy(double smoothing) {
       sums[0] += w * (lse[r] - (1 - smoothing) * x[label] - smoothing * mean);
       sums[1] += w;
     }
-    return std::vector{sums, lse};
+    return OutputValues{sums, lse};
   };
 }
 
@@ -55,11 +55,11 @@ Reference accuracy() {
       sums[0] += std::max_element(x, x + classes) - x == label ? w : 0;
       sums[1] += w;
     }
-    return std::vector{sums};
+    return OutputValues{sums};
   };
 }
 
-std::vector<std::vector<double>> mean_squares(const std::vector<HostTensor>& inputs) {
+OutputValues mean_squares(const std::vector<HostTensor>& inputs) {
   const int64_t samples = inputs[0].type.shape[0];
   const int64_t row = inputs[0].type.shape.elements_per_row();
   std::vector<double> sums(2);

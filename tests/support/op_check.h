@@ -13,6 +13,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ namespace trireme::test {
 
 // The values of each output from the inputs, by a plain loop in double. Outputs of which only the
 // op's own kernels know the meaning may be left out at the end.
-using Reference =
-    std::function<std::vector<std::vector<double>>(const std::vector<HostTensor>& inputs)>;
+using OutputValues = std::vector<std::vector<double>>;
+using Reference = std::function<OutputValues(const std::vector<HostTensor>& inputs)>;
 
 // What a kernel is told besides its operands.
 struct OpSetting {
@@ -70,6 +71,11 @@ std::vector<HostTensor> run_op(OpDevice& device, const core::Op& op,
 // random direction; of a loss (f64 (2) sums), that of its first sum.
 std::vector<std::string> forward_problems(OpDevice& device, const OpCase& op_case);
 std::vector<std::string> gradient_problems(OpDevice& device, const OpCase& op_case);
+
+// d(sum(direction * output 0)) / d(input) of every input to be checked, through `differentiate`;
+// of a loss, whose direction is absent, d(sums[0]) / d(input).
+std::map<int, HostTensor> gradients_of(OpDevice& device, const OpCase& op_case,
+                                       const HostTensor& direction);
 
 // The same as test failures, under the case's name. check_op checks both, gradients only where
 // the case names inputs to differentiate.

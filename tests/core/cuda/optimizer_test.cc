@@ -114,8 +114,9 @@ void expect_same_step(const StepState& got, const StepState& want) {
   EXPECT_FLOAT_EQ(got.grad_multiplier, want.grad_multiplier);
   EXPECT_FLOAT_EQ(got.bias_correction1, want.bias_correction1);
   EXPECT_FLOAT_EQ(got.bias_correction2, want.bias_correction2);
-  if (std::isfinite(want.grad_norm))
+  if (std::isfinite(want.grad_norm)) {
     EXPECT_NEAR(got.grad_norm, want.grad_norm, 1e-9 * want.grad_norm);
+  }
 }
 
 class CudaOptimizer : public CudaTest {
