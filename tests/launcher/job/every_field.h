@@ -11,6 +11,7 @@ model {
   layer { name: "conv" conv2d { outputs: 6 kernel: [5, 3] init { kaiming_normal {} } } }
   layer { name: "max" max_pool2d {} }
   layer { name: "average" average_pool2d { kernel: 3 } }
+  layer { name: "average2" average_pool2d {} }
   layer { name: "relu" relu {} }
   layer { name: "gelu" gelu {} }
   layer { name: "tanh" tanh {} }
