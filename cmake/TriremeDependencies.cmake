@@ -22,7 +22,7 @@ if(NOT TARGET xxHash::xxhash)
 endif()
 
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/TriremeCuda.cmake)
-  include(TriremeCuda)  # sets TRIREME_WITH_CUDA and the targets Trireme::{cublaslt,cudnn,nccl}
+  include(TriremeCuda)  # sets TRIREME_WITH_CUDA; targets Trireme::cuda, Trireme::nccl
 else()
   set(TRIREME_WITH_CUDA OFF)
 endif()

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -175,10 +176,17 @@ struct Lenet5Options {
   bool operator==(const Lenet5Options&) const = default;
 };
 
+// A network that an outside project brings: the name of its builder, and whatever it reads.
+struct CustomModelOptions {
+  std::string name;
+  std::map<std::string, std::string> parameters;
+  bool operator==(const CustomModelOptions&) const = default;
+};
+
 using LayerList = std::vector<LayerOptions>;  // in the order in which they run
 
 struct ModelOptions {
-  std::variant<std::monostate, MlpOptions, Lenet5Options, LayerList> network;
+  std::variant<std::monostate, MlpOptions, Lenet5Options, LayerList, CustomModelOptions> network;
   SourcePlace place;
   bool operator==(const ModelOptions&) const = default;
 };

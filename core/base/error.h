@@ -6,6 +6,9 @@
 // launcher adds rank and host once, where it catches.
 #pragma once
 
+#if defined(__CUDACC__) && !defined(FMT_USE_CONSTEXPR)
+#define FMT_USE_CONSTEXPR 1  // fmt 9 turns it off for nvcc, and then its own consteval fails
+#endif
 #include <fmt/format.h>
 
 #include <source_location>

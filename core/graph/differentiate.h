@@ -35,7 +35,9 @@ class GradientBuilder {
 
  private:
   friend class Differentiator;
-  GradientBuilder(Graph& graph, const Node& node) : graph_(graph), node_(node) {}
+  GradientBuilder(Graph& graph, const Node& node);
+  Node& append(const std::string& suffix, OpPtr op, std::vector<ValueId> inputs);
+  void accumulate_into(Node& node, const std::vector<int>& of_inputs);
 
   Graph& graph_;
   Node node_;  // a copy: appending nodes moves the graph's own

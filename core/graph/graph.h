@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/graph/op.h"
@@ -51,6 +52,7 @@ struct Node {
   std::vector<ValueId> inputs;  // kNoValue: an absent optional operand
   std::vector<ValueId> outputs;
   Phase phase = Phase::kForward;
+  bool accumulate = false;  // adds to outputs that an earlier node wrote (a parameter used twice)
 };
 
 // A named sum of per-sample terms and the sum of their weights: one f64 value of shape (2).
@@ -96,6 +98,7 @@ class Graph {
 
   std::vector<Node> nodes_;
   std::vector<Value> values_;
+  std::unordered_map<std::string, ValueId> ids_;
   std::vector<NamedSum> losses_;
   std::vector<NamedSum> metrics_;
   std::string block_;

@@ -80,6 +80,7 @@ class NormKernel {
 struct ControlOptions {
   Schedule schedule;
   float clip_norm = 0;       // 0: no clipping
+  int loss_count = 1;        // losses at the head of the control vector, all to be finite
   double nominal_count = 1;  // of loss 0: what backward was seeded with
   float loss_scale = 1;
   float beta1 = 0, beta2 = 0;  // of Adam; 0 otherwise

@@ -7,16 +7,38 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <limits>
 
 namespace trireme::core {
 
 enum class DeviceKind : uint8_t { kCpu, kCuda };
 
-// The CPU's comm stream: work numbered 1, 2, ... in order of submission. Owned by the runtime.
-struct CpuStream {
-  int64_t submitted = 0;              // touched by the submitting thread only
-  std::atomic<int64_t> completed{0};  // advanced by the engine, in order
+// Whoever advances CPU streams. A blocked host says so: the engine polls hard while somebody
+// waits, and leaves the cores to compute while nobody does.
+class StreamEngine {
+ public:
+  virtual void host_waits() noexcept = 0;
+  virtual void host_goes_on() noexcept = 0;
+
+ protected:
+  ~StreamEngine() = default;
 };
+
+// The CPU's comm stream: work numbered 1, 2, ... in order of submission. Owned by the runtime, and
+// outlives the work put on it.
+struct CpuStream {
+  static constexpr int64_t kFailed = std::numeric_limits<int64_t>::max();
+
+  int64_t submitted = 0;              // touched by the submitting thread only
+  std::atomic<int64_t> completed{0};  // advanced by the engine, in order; kFailed after a failure
+  StreamEngine* engine = nullptr;     // who advances it; set by the submitting thread
+  std::exception_ptr error;           // why; written before `completed` becomes kFailed
+};
+
+// Blocks the host until work number `ticket` of the stream is done (`submitted`: all of it).
+// Rethrows the transport's failure.
+void wait_for(CpuStream& stream, int64_t ticket);
 
 struct Stream {
   void* handle = nullptr;
@@ -28,5 +50,7 @@ struct Stream {
   }
   bool operator==(const Stream&) const = default;
 };
+
+inline Stream stream_of(CpuStream& stream) { return {&stream, DeviceKind::kCpu}; }
 
 }  // namespace trireme::core

@@ -1,0 +1,308 @@
+#include "comm/engine.h"
+
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace trireme::comm {
+namespace {
+
+// With work under way and nobody waiting: this many polls with a yield, then sleeps.
+constexpr int kYields = 32;
+constexpr int kShortestSleepUs = 20;
+constexpr int kLongestSleepUs = 160;
+// With nothing to do: the next call often comes at once.
+constexpr int kIdleYields = 64;
+
+}  // namespace
+
+Engine::Engine() : thread_([this] { loop(); }) {}
+
+Engine::~Engine() {
+  stop_.store(true);
+  ring_bell();
+  thread_.join();
+}
+
+void Engine::submit(const CollectiveCall& call, core::CpuStream& stream,
+                    EngineCommunicator& communicator) {
+  const auto capacity = static_cast<int64_t>(kCapacity);
+  if (stream.submitted >= capacity) core::wait_for(stream, stream.submitted + 1 - capacity);
+  {
+    const std::lock_guard lock(submit_mutex_);
+    if (failed_.load()) std::rethrow_exception(error_);
+    Queue& queue = queue_of(stream);
+    const uint64_t tail = queue.tail.load(std::memory_order_relaxed);
+    Operation& operation = queue.ring[tail % kCapacity];
+    operation.call = call;
+    operation.communicator = &communicator;
+    operation.stream = &stream;
+    operation.ticket = ++stream.submitted;
+    operation.lane = communicator.lane_of(call);
+    operation.sequence = ++communicator.submitted_[operation.lane];
+    operation.started = false;
+    operation.step = 0;
+    operation.scratch = &queue.scratch;
+    stream.engine = this;
+    communicator.pending_.fetch_add(1);
+    queue.tail.store(tail + 1);
+  }
+  ring_bell();
+}
+
+Engine::Queue& Engine::queue_of(core::CpuStream& stream) {
+  const int count = queue_count_.load();
+  for (int i = 0; i < count; ++i)
+    if (queues_[i]->stream == &stream) return *queues_[i];
+  if (count < kMaxStreams) {
+    queues_[count] = std::make_unique<Queue>();
+    queues_[count]->stream = &stream;
+    queue_count_.store(count + 1);
+    return *queues_[count];
+  }
+  // Streams come and go (tests, evaluation); a queue without work belongs to nobody.
+  for (auto& queue : queues_) {
+    if (!queue->empty()) continue;
+    queue->stream = &stream;
+    return *queue;
+  }
+  throw SystemError(fmt::format("[comm] more than {} streams have work at once", kMaxStreams));
+}
+
+void Engine::run(const std::function<void()>& task) {
+  std::exception_ptr error;
+  std::atomic<bool> done{false};
+  post([&] {
+    try {
+      task();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    done.store(true);
+    done.notify_all();
+  });
+  done.wait(false);
+  if (error) std::rethrow_exception(error);
+}
+
+void Engine::post(std::function<void()> task) {
+  {
+    const std::lock_guard lock(task_mutex_);
+    tasks_.push_back(std::move(task));
+    task_count_.fetch_add(1);
+  }
+  ring_bell();
+}
+
+void Engine::drain() {
+  host_waits();
+  while (busy()) std::this_thread::yield();
+  host_goes_on();
+  check();
+}
+
+void Engine::fail(std::exception_ptr error) noexcept {
+  keep_first(std::move(error));
+  ring_bell();
+}
+
+void Engine::keep_first(std::exception_ptr error) noexcept {
+  const std::lock_guard lock(submit_mutex_);
+  if (failed_.load()) return;
+  error_ = std::move(error);
+  failed_.store(true);
+}
+
+void Engine::check() {
+  if (!failed()) return;
+  const std::lock_guard lock(submit_mutex_);
+  std::rethrow_exception(error_);
+}
+
+void Engine::on_failure(std::function<void(std::exception_ptr)> callback) {
+  const std::lock_guard lock(submit_mutex_);
+  on_failure_ = std::move(callback);
+}
+
+void Engine::host_waits() noexcept {
+  waiters_.fetch_add(1);
+  ring_bell();
+}
+
+void Engine::host_goes_on() noexcept { waiters_.fetch_sub(1); }
+
+void Engine::loop() {
+  prctl(PR_SET_NAME, "trireme-comm");
+  prctl(PR_SET_TIMERSLACK, 1000UL);  // the default stretches each short sleep by 50 us
+  int fruitless = 0;
+  while (true) {
+    const int64_t seen_events = events_.load();
+    bool moved = run_tasks();
+    if (failed())
+      drop_all();
+    else
+      moved |= poll_queues();
+    if (stop_.load()) break;
+    fruitless = moved ? 0 : fruitless + 1;
+    if (!moved) pause(fruitless, seen_events);
+  }
+  run_tasks();
+  if (busy())
+    keep_first(
+        std::make_exception_ptr(SystemError("[comm] the engine ended with calls in flight")));
+  drop_all();
+}
+
+bool Engine::run_tasks() {
+  if (task_count_.load() == 0) return false;
+  std::function<void()> task;
+  {
+    const std::lock_guard lock(task_mutex_);
+    task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task_count_.fetch_sub(1);
+  }
+  task();
+  return true;
+}
+
+bool Engine::poll_queues() {
+  bool moved = false;
+  try {
+    const int count = queue_count_.load();
+    for (int i = 0; i < count; ++i)
+      if (!queues_[i]->empty()) moved |= poll(*queues_[i]);
+  } catch (...) {
+    keep_first(std::current_exception());
+    return true;
+  }
+  return moved;
+}
+
+bool Engine::poll(Queue& queue) {
+  const uint64_t head = queue.head.load(std::memory_order_relaxed);
+  Operation& operation = queue.ring[head % kCapacity];
+  EngineCommunicator& communicator = *operation.communicator;
+  bool moved = false;
+  if (!operation.started) {
+    int64_t& started = communicator.started_[operation.lane];
+    if (started + 1 != operation.sequence) return false;
+    started = operation.sequence;
+    operation.started = true;
+    moved = true;
+  }
+  const int step = operation.step;
+  if (!communicator.advance(operation)) return moved || step != operation.step;
+  core::CpuStream& stream = *operation.stream;
+  const int64_t ticket = operation.ticket;
+  communicator.pending_.fetch_sub(1);
+  queue.head.store(head + 1);
+  // The last touch: the waiter may destroy the stream. notify_all looks at the address only.
+  stream.completed.store(ticket);
+  stream.completed.notify_all();
+  return true;
+}
+
+bool Engine::busy() const {
+  const int count = queue_count_.load();
+  return std::any_of(queues_.begin(), queues_.begin() + count,
+                     [](const auto& queue) { return !queue->empty(); });
+}
+
+void Engine::drop_all() noexcept {
+  if (failed_.load() && !std::exchange(failure_told_, true)) {
+    std::function<void(std::exception_ptr)> tell;
+    {
+      const std::lock_guard lock(submit_mutex_);
+      tell = on_failure_;
+    }
+    // Before any waiter here is woken: it may free buffers that peers would still read.
+    if (tell) tell(error_);
+  }
+  const std::lock_guard lock(submit_mutex_);
+  const int count = queue_count_.load();
+  for (int i = 0; i < count; ++i) drop(*queues_[i]);
+}
+
+void Engine::drop(Queue& queue) noexcept {
+  const uint64_t tail = queue.tail.load();
+  uint64_t head = queue.head.load();
+  if (head == tail) return;
+  core::CpuStream& stream = *queue.ring[head % kCapacity].stream;
+  for (; head != tail; ++head) queue.ring[head % kCapacity].communicator->pending_.fetch_sub(1);
+  queue.head.store(tail);
+  stream.error = error_;
+  stream.completed.store(core::CpuStream::kFailed);
+  stream.completed.notify_all();
+}
+
+// The host enqueues, then computes: the comm thread must not take its core. A blocked host has
+// nothing to lose, so then polling goes on without sleep.
+void Engine::pause(int fruitless, int64_t seen_events) {
+  if (!busy()) {
+    if (fruitless <= kIdleYields)
+      std::this_thread::yield();
+    else
+      sleep(seen_events, 0);
+    return;
+  }
+  if (waiters_.load() > 0 || fruitless <= kYields) {
+    std::this_thread::yield();
+    return;
+  }
+  const int doublings = std::min((fruitless - kYields) / 4, 10);
+  sleep(seen_events, std::min(kShortestSleepUs << doublings, kLongestSleepUs));
+}
+
+void Engine::sleep(int64_t seen_events, int microseconds) {
+  asleep_.store(true);
+  std::unique_lock lock(bell_mutex_);
+  const auto woken = [&] { return events_.load() != seen_events; };
+  if (microseconds == 0)
+    bell_.wait(lock, woken);
+  else
+    bell_.wait_for(lock, std::chrono::microseconds(microseconds), woken);
+  asleep_.store(false);
+}
+
+void Engine::ring_bell() noexcept {
+  events_.fetch_add(1);
+  if (!asleep_.load()) return;
+  const std::lock_guard lock(bell_mutex_);
+  bell_.notify_one();
+}
+
+void EngineCommunicator::do_enqueue(const CollectiveCall& call, Stream stream) {
+  if (stream.device != core::DeviceKind::kCpu)
+    fail("[{}] expects a CPU stream for {}, got a CUDA stream; ranks on GPUs talk over NCCL",
+         transport(), name_of(call.kind));
+  if (size() == 1 && call.send == call.recv) return;
+  if (core::CpuStream* queued = stream.cpu()) {
+    engine_->submit(call, *queued, *this);
+    return;
+  }
+  engine_->submit(call, inline_stream_, *this);
+  core::wait_for(inline_stream_, inline_stream_.submitted);
+}
+
+int EngineCommunicator::lane_of(const CollectiveCall& call) const {
+  if (call.kind == CollectiveKind::kSend) return 1 + call.peer;
+  if (call.kind == CollectiveKind::kRecv) return 1 + size() + call.peer;
+  return 0;
+}
+
+void EngineCommunicator::abort(std::string_view why) noexcept {
+  engine_->fail(std::make_exception_ptr(SystemError(fmt::format("[{}] {}", transport(), why))));
+}
+
+void EngineCommunicator::retire() noexcept {
+  if (pending_.load() != 0) abort("a communicator was destroyed with calls in flight");
+  // Past one turn of the comm thread nothing of this object is looked at any more.
+  while (pending_.load() != 0) std::this_thread::yield();
+}
+
+}  // namespace trireme::comm

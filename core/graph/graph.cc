@@ -1,0 +1,93 @@
+#include "core/graph/graph.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+
+namespace trireme::core {
+namespace {
+
+const ValueType kAbsent{};
+
+}  // namespace
+
+ValueId Graph::new_value(Value value) {
+  if (find(value.name) != kNoValue)
+    fail("[graph] has two values named '{}': names must be unique", value.name);
+  const auto id = static_cast<ValueId>(values_.size());
+  ids_.emplace(value.name, id);
+  values_.push_back(std::move(value));
+  return id;
+}
+
+ValueId Graph::input(std::string name, ValueType type) {
+  return new_value({.name = std::move(name), .type = type, .role = Role::kInput});
+}
+
+ValueId Graph::parameter(std::string name, ValueType type, Init init) {
+  if (type.elements() == 0) fail("[graph] parameter '{}' is empty: {}", name, type.str());
+  return new_value({.name = std::move(name), .type = type, .role = Role::kParameter, .init = init});
+}
+
+std::vector<ValueId> Graph::add(std::string name, OpPtr op, std::vector<ValueId> inputs) {
+  Node node{
+      .name = std::move(name), .block = block_, .op = std::move(op), .inputs = std::move(inputs)};
+  std::vector<ValueType> types;
+  try {
+    types = node.op->infer(input_types(node));
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(fmt::format("layer '{}': {}", node.name, error.what()), error.code());
+  }
+  const auto id = static_cast<NodeId>(nodes_.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    std::string output = i == 0 ? node.name : fmt::format("{}:{}", node.name, i);
+    node.outputs.push_back(
+        new_value({.name = std::move(output), .type = types[i], .producer = id}));
+  }
+  nodes_.push_back(std::move(node));
+  return nodes_.back().outputs;
+}
+
+ValueId Graph::add1(std::string name, OpPtr op, std::vector<ValueId> inputs) {
+  return add(std::move(name), std::move(op), std::move(inputs)).front();
+}
+
+void Graph::add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample) {
+  values_[value].role = Role::kLoss;
+  losses_.push_back({std::move(name), value, weight, nominal_per_sample});
+}
+
+void Graph::add_metric(std::string name, ValueId value) {
+  values_[value].role = Role::kMetric;
+  metrics_.push_back({.name = std::move(name), .value = value});
+}
+
+const ValueType& Graph::type(ValueId id) const {
+  return id == kNoValue ? kAbsent : values_[id].type;
+}
+
+std::vector<ValueId> Graph::with_role(Role role) const {
+  std::vector<ValueId> ids;
+  for (size_t i = 0; i < values_.size(); ++i)
+    if (values_[i].role == role) ids.push_back(static_cast<ValueId>(i));
+  return ids;
+}
+
+ValueId Graph::find(const std::string& name) const {
+  const auto found = ids_.find(name);
+  return found == ids_.end() ? kNoValue : found->second;
+}
+
+std::vector<ValueType> Graph::input_types(const Node& node) const {
+  std::vector<ValueType> types;
+  for (ValueId id : node.inputs) types.push_back(type(id));
+  return types;
+}
+
+std::vector<ValueType> Graph::output_types(const Node& node) const {
+  std::vector<ValueType> types;
+  for (ValueId id : node.outputs) types.push_back(type(id));
+  return types;
+}
+
+}  // namespace trireme::core

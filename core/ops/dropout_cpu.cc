@@ -1,0 +1,58 @@
+#include <algorithm>
+
+#include "core/cpu/parallel.h"
+#include "core/cpu/simd.h"
+#include "core/kernels/dropout.h"
+#include "core/ops/cpu_kernel.h"
+#include "core/ops/dropout.h"
+#include "core/runtime/step_state.h"
+
+namespace trireme::core {
+namespace {
+
+constexpr int64_t kQuads = 64;  // drawn at a time: 1 KiB of draws
+
+// draws[4 q + lane] of quads [first, first + kQuads) of one sample.
+TRIREME_SIMD void draw_quads(const DropoutRule& rule, int64_t sample, int64_t first,
+                             uint32_t* draws) {
+  for (int64_t q = 0; q < kQuads; ++q) {
+    const PhiloxBlock block = dropout_draws(rule, sample, first + q);
+    for (int lane = 0; lane < 4; ++lane) draws[4 * q + lane] = block.lane[lane];
+  }
+}
+
+TRIREME_SIMD void apply_draws(DropoutRule rule, const uint32_t* draws, const float* x, float* y,
+                              int64_t count) {
+#pragma GCC ivdep  // y may be x
+  for (int64_t i = 0; i < count; ++i) y[i] = dropout_element(rule, x[i], draws[i]);
+}
+
+void drop_row(const DropoutRule& rule, int64_t sample, const float* x, float* y, int64_t count) {
+  uint32_t draws[4 * kQuads];
+  for (int64_t begin = 0; begin < count; begin += 4 * kQuads) {
+    draw_quads(rule, sample, begin / 4, draws);
+    apply_draws(rule, draws, x + begin, y + begin, std::min(4 * kQuads, count - begin));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> Dropout::cpu_kernel(const NodeTypes& types,
+                                            const KernelContext& context) const {
+  const Shape& shape = types.inputs[0].shape;
+  const DropoutRule rule =
+      make_dropout_rule(random_key(context.seed, "dropout", stream_), probability_);
+  return make_kernel([rule, rows = shape[0], row = shape.elements_per_row(),
+                      threads = context.threads](const KernelArgs& args) {
+    const float* x = args.in<float>(0);
+    float* y = args.out<float>(0);
+    const int64_t first = args.step->first_sample + args.sample_offset;
+    const int64_t grain = kElementwiseGrain / 8 / std::max<int64_t>(row, 1) + 1;
+    parallel_for(threads, rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        drop_row(rule, first + r, x + r * row, y + r * row, row);
+    });
+  });
+}
+
+}  // namespace trireme::core

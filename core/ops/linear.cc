@@ -1,0 +1,144 @@
+#include "core/ops/linear.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/graph/differentiate.h"
+#include "core/ops/activation.h"
+
+namespace trireme::core {
+namespace {
+
+// Libraries ask for up to this much on a GPU (cuBLASLt's advice for Hopper).
+constexpr int64_t kCudaWorkspaceBytes = int64_t{32} << 20;
+constexpr int64_t kCpuWorkspaceBytes = int64_t{4} << 20;
+
+int64_t workspace_bytes(DeviceKind device) {
+  return device == DeviceKind::kCuda ? kCudaWorkspaceBytes : kCpuWorkspaceBytes;
+}
+
+int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// oneDNN's formats for f32 weights pad both dimensions to at most 64.
+int64_t prepared_bytes(const ValueType& weight, DeviceKind device) {
+  if (device == DeviceKind::kCuda) return 0;
+  return round_up(weight.shape[0], 64) * round_up(weight.shape[1], 64) * size_of(weight.dtype);
+}
+
+Cost product_cost(const NodeTypes& types, int64_t multiply_adds) {
+  Cost cost{.flops = 2 * multiply_adds, .bytes = 0};
+  for (const ValueType& type : types.inputs) cost.bytes += type.bytes();
+  for (const ValueType& type : types.outputs) cost.bytes += type.bytes();
+  return cost;
+}
+
+bool is_f32(const ValueType& type, int min_rank) {
+  return type.dtype == DType::kF32 && type.shape.rank() >= min_rank && type.elements() > 0;
+}
+
+bool is_f32_of(const ValueType& type, const Shape& shape) {
+  return type.dtype == DType::kF32 && type.shape == shape;
+}
+
+}  // namespace
+
+std::vector<ValueType> Linear::infer(std::span<const ValueType> inputs) const {
+  if (inputs.size() != 2 && inputs.size() != 3)
+    fail("[linear] expects inputs x, W and perhaps b, got {} inputs", inputs.size());
+  const ValueType &x = inputs[0], &weight = inputs[1];
+  if (!is_f32(x, 1) || !is_f32(weight, 2) || weight.shape.rank() != 2 ||
+      x.shape[-1] != weight.shape[1])
+    fail("[linear] expects x f32(..., I) and W f32(O, I), none empty, got x {} and W {}", x.str(),
+         weight.str());
+  const int64_t out = weight.shape[0];
+  if (inputs.size() == 3 && inputs[2].present() && !is_f32_of(inputs[2], Shape{out}))
+    fail("[linear] expects b f32({}), got {}", out, inputs[2].str());
+  const ValueType y{x.shape.with_dim(-1, out), DType::kF32};
+  if (needs_input_for_gradient(options_.activation)) return {y, y};
+  return {y};
+}
+
+void Linear::gradient(GradientBuilder& builder) const {
+  ValueId dz = builder.output_gradient(0);
+  if (dz == kNoValue) return;
+  const ActivationKind kind = options_.activation;
+  if (kind != ActivationKind::kNone) {
+    const ValueId saved = builder.output(needs_input_for_gradient(kind) ? 1 : 0);
+    dz = builder.emit_intermediate("activation", std::make_shared<ActivationGrad>(kind),
+                                   {dz, saved})[0];
+  }
+  if (builder.wants(0))
+    builder.emit("input", std::make_shared<LinearGradInput>(), {dz, builder.input(1)}, {0});
+  const bool wants_bias = builder.has_input(2) && builder.wants(2);
+  if (!builder.wants(1) && !wants_bias) return;
+  builder.emit("weight", std::make_shared<LinearGradWeight>(wants_bias), {dz, builder.input(0)},
+               wants_bias ? std::vector<int>{1, 2} : std::vector<int>{1});
+}
+
+Cost Linear::cost(const NodeTypes& types) const {
+  return product_cost(types, types.outputs[0].elements() * types.inputs[1].shape[1]);
+}
+
+int64_t Linear::workspace_cap(const NodeTypes&, DeviceKind device) const {
+  return workspace_bytes(device);
+}
+
+int64_t Linear::prepared_cap(const NodeTypes& types, DeviceKind device) const {
+  return prepared_bytes(types.inputs[1], device);
+}
+
+std::vector<ValueType> LinearGradInput::infer(std::span<const ValueType> inputs) const {
+  if (inputs.size() != 2)
+    fail("[linear_grad_input] expects inputs dz and W, got {} inputs", inputs.size());
+  const ValueType &dz = inputs[0], &weight = inputs[1];
+  if (!is_f32(dz, 1) || !is_f32(weight, 2) || weight.shape.rank() != 2 ||
+      dz.shape[-1] != weight.shape[0])
+    fail(
+        "[linear_grad_input] expects dz f32(..., O) and W f32(O, I), none empty, got dz {} and W "
+        "{}",
+        dz.str(), weight.str());
+  return {{dz.shape.with_dim(-1, weight.shape[1]), DType::kF32}};
+}
+
+Cost LinearGradInput::cost(const NodeTypes& types) const {
+  return product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[1]);
+}
+
+int64_t LinearGradInput::workspace_cap(const NodeTypes&, DeviceKind device) const {
+  return workspace_bytes(device);
+}
+
+int64_t LinearGradInput::prepared_cap(const NodeTypes& types, DeviceKind device) const {
+  return prepared_bytes(types.inputs[1], device);
+}
+
+std::vector<ValueType> LinearGradWeight::infer(std::span<const ValueType> inputs) const {
+  if (inputs.size() != 2)
+    fail("[linear_grad_weight] expects inputs dz and x, got {} inputs", inputs.size());
+  const ValueType &dz = inputs[0], &x = inputs[1];
+  if (!is_f32(dz, 1) || !is_f32(x, 1) || !(x.shape.with_dim(-1, dz.shape[-1]) == dz.shape))
+    fail(
+        "[linear_grad_weight] expects dz f32(..., O) and x f32(..., I), none empty, got dz {} and "
+        "x {}",
+        dz.str(), x.str());
+  const int64_t out = dz.shape[-1];
+  const ValueType dweight{Shape{out, x.shape[-1]}, DType::kF32};
+  if (has_bias_) return {dweight, {Shape{out}, DType::kF32}};
+  return {dweight};
+}
+
+Cost LinearGradWeight::cost(const NodeTypes& types) const {
+  Cost cost = product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[-1]);
+  if (has_bias_) cost.flops += types.inputs[0].elements();
+  return cost;
+}
+
+// Besides, a transpose of dz.
+int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
+  const int64_t transpose = device == DeviceKind::kCpu ? types.inputs[0].bytes() : 0;
+  return std::max(workspace_bytes(device), transpose);
+}
+
+}  // namespace trireme::core

@@ -1,0 +1,80 @@
+#include "core/program/flat_layout.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+
+namespace trireme::core {
+namespace {
+
+int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Trained parameters in the order in which their gradients are complete: a gradient that several
+// nodes contribute to is complete after the last of them.
+std::vector<ValueId> trained_in_order(const Graph& graph) {
+  std::vector<ValueId> order;
+  for (const Node& node : graph.nodes())
+    for (ValueId output : node.outputs) {
+      const Value& value = graph.value(output);
+      if (value.role != Role::kGradient) continue;
+      std::erase(order, value.parameter);
+      order.push_back(value.parameter);
+    }
+  return order;
+}
+
+}  // namespace
+
+int64_t FlatLayout::parameter_count() const {
+  int64_t count = 0;
+  for (const FlatParameter& parameter : parameters) count += parameter.elements;
+  return count;
+}
+
+const FlatParameter& FlatLayout::find(const std::string& name) const {
+  const auto found = std::ranges::find(parameters, name, &FlatParameter::name);
+  if (found == parameters.end()) fail("[parameters] has no parameter '{}'", name);
+  return *found;
+}
+
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree) {
+  FlatLayout layout;
+  int64_t offset = 0;
+  const auto place = [&](ValueId id, bool trained) {
+    const Value& value = graph.value(id);
+    layout.parameters.push_back({.name = value.name,
+                                 .shape = value.type.shape,
+                                 .init = value.init,
+                                 .offset = offset,
+                                 .elements = value.type.elements(),
+                                 .trained = trained});
+    offset += round_up(value.type.elements(), kElementAlignment);
+  };
+  const auto close_bucket = [&] {
+    const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
+    if (offset == begin) return;
+    const int first = layout.buckets.empty() ? 0 : layout.buckets.back().end_parameter;
+    offset = begin + round_up(offset - begin, kElementAlignment * degree);
+    layout.buckets.push_back({.begin = begin,
+                              .end = offset,
+                              .first_parameter = first,
+                              .end_parameter = static_cast<int>(layout.parameters.size())});
+  };
+
+  const std::vector<ValueId> trained = trained_in_order(graph);
+  for (ValueId id : trained) {
+    place(id, true);
+    const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
+    if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+  }
+  close_bucket();
+  layout.trained_elements = offset;
+  for (ValueId id : graph.with_role(Role::kParameter))
+    if (std::ranges::find(trained, id) == trained.end()) place(id, false);
+  layout.total_elements = offset;
+  return layout;
+}
+
+}  // namespace trireme::core

@@ -1,0 +1,48 @@
+// Where each parameter lies in the flat buffers.
+//
+// Parameters lie in one flat f32 buffer in the order in which their gradients become ready;
+// gradients and moments mirror it with the SAME element offsets. The buffer is a list of buckets of
+// whole parameters, each padded to degree x 128 elements so that it cuts into `degree` aligned
+// slices. Padding is zero and stays zero. Frozen parameters lie behind the last bucket: they have
+// no gradient, moment or bucket.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/graph/graph.h"
+
+namespace trireme::core {
+
+constexpr int64_t kElementAlignment = 128;
+
+struct FlatParameter {
+  std::string name;
+  Shape shape;
+  Init init;
+  int64_t offset = 0;  // elements from the start of the buffer, a multiple of 128
+  int64_t elements = 0;
+  bool trained = true;
+};
+
+struct Bucket {
+  int64_t begin = 0, end = 0;                  // elements
+  int first_parameter = 0, end_parameter = 0;  // in FlatLayout::parameters
+};
+
+struct FlatLayout {
+  std::vector<FlatParameter> parameters;
+  std::vector<Bucket> buckets;
+  int64_t trained_elements = 0;  // of the gradient and moment buffers
+  int64_t total_elements = 0;    // of the parameter buffer
+
+  int64_t parameter_count() const;  // elements without padding
+  const FlatParameter& find(const std::string& name) const;
+};
+
+// From a differentiated graph: its gradients' order of making gives the parameters' order. A
+// bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree);
+
+}  // namespace trireme::core

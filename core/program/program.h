@@ -1,0 +1,104 @@
+// A step as a program: known, with every byte of its memory, before it runs.
+//
+// Two levels. A *segment* (forward, backward, update) is planned once: instructions whose
+// operands are offsets into arenas. The *schedule* is a list of (segment, micro-batch, slot), so a
+// program's size does not grow with the number of micro-batches. Values that cross segments lie in
+// an activation slot; values inside one segment, and workspaces, in one shared scratch arena.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/graph/graph.h"
+#include "core/program/flat_layout.h"
+#include "core/runtime/device.h"
+#include "core/runtime/transport.h"
+
+namespace trireme::core {
+
+enum class Arena : uint8_t {
+  kNone,        // an absent operand
+  kParameters,  // flat, f32
+  kGradients,   // flat, f32
+  kInputs,      // the offset is the number of the input, not bytes: batches come and go
+  kControl,     // f64 sums of losses and metrics
+  kSlot,        // activations that backward needs again, one slot a micro-batch in flight
+  kScratch,     // values inside one segment, workspaces
+  kPrepared,    // prepared forms of parameters
+};
+constexpr int kArenas = 8;
+
+struct Location {
+  Arena arena = Arena::kNone;
+  int64_t offset = 0;  // bytes
+};
+
+// A collective on a flat range of an arena, before it has an address.
+struct PlannedCollective {
+  CollectiveKind kind = CollectiveKind::kAllReduce;
+  ReduceOp op = ReduceOp::kSum;
+  DType dtype = DType::kF32;
+  int group = 0;
+  Location location;  // in place
+  int64_t count = 0;  // elements
+  std::string what;   // "bucket 3 (conv1/weight ...)"
+};
+
+enum class InstructionKind : uint8_t {
+  kKernel,      // run the kernel of `index`, a node
+  kPrepare,     // let the kernel of `index` write its prepared form
+  kCollective,  // enqueue collective `index` on `stream`, after the compute stream's work so far
+  kJoin,        // the compute stream waits for `stream`
+  kNorm,        // sum of squares of the gradients
+  kControl,     // learning rate, multiplier and the apply flag
+  kUpdate,      // parameters and moments, if the apply flag is set
+};
+
+struct Instruction {
+  InstructionKind kind = InstructionKind::kKernel;
+  int32_t index = 0;
+  int32_t first_operand = 0;  // in Segment::operands: inputs, then outputs
+  int16_t inputs = 0, outputs = 0;
+  bool accumulate = false;        // always; else from the second micro-batch on
+  bool last_micro_batch = false;  // run with a step's last micro-batch only
+  StreamRole stream = StreamRole::kCompute;
+  Location workspace;
+  Location prepared;
+};
+
+struct Segment {
+  std::string name;  // "forward"
+  std::vector<Instruction> instructions;
+  std::vector<Location> operands;
+  int64_t scratch_bytes = 0;
+};
+
+struct ScheduleEntry {
+  int segment = 0;
+  int micro_batch = 0;
+  int slot = 0;
+  bool first = false, last = false;  // of the step's micro-batches
+};
+
+struct Program {
+  std::string name;  // "train"
+  Graph graph;
+  std::vector<ValueId> inputs;  // in the order of Arena::kInputs
+  std::vector<Segment> segments;
+  std::vector<ScheduleEntry> schedule;
+  Segment prepare;  // run once after the parameters have changed
+  std::vector<PlannedCollective> collectives;
+  int64_t micro_batch = 0;  // samples
+  int micro_batches = 1;    // in a step
+  int64_t slot_bytes = 0, scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0;
+  int slots = 1;
+};
+
+// The place of instruction `pc` in words of the graph: "conv1/grad_weight", "bucket 3 (...)".
+std::string describe(const Program& program, const Segment& segment, int pc);
+
+// Floating-point operations of one micro-batch.
+int64_t flops(const Graph& graph);
+
+}  // namespace trireme::core

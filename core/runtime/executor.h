@@ -1,0 +1,87 @@
+// Runs a program on a device: walks the schedule, resolves operands to addresses, calls kernels.
+//
+// All kernels are made when the executor is; run() allocates nothing and creates no primitive.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/optim/optimizer.h"
+#include "core/program/program.h"
+#include "core/runtime/device.h"
+#include "core/runtime/transport.h"
+
+namespace trireme::core {
+
+// Where a program's micro-batches come from: host memory, one pointer an input of the program.
+class InputSource {
+ public:
+  virtual ~InputSource() = default;
+  // The next micro-batch; blocks until it is there. Valid until the next call.
+  virtual std::span<const void* const> next() = 0;
+};
+
+// The optimizer's kernels and buffers, for programs that end with an update.
+struct UpdateTools {
+  NormKernel* norm = nullptr;
+  ControlKernel* control = nullptr;
+  UpdateKernel* update = nullptr;
+  double* sum_of_squares = nullptr;  // on the device
+  float* moment1 = nullptr;
+  float* moment2 = nullptr;
+};
+
+using ArenaBases = std::array<void*, kArenas>;
+
+class Executor {
+ public:
+  // `program`, `device` and `transport` outlive the executor. `bases` are the arenas' first bytes;
+  // those of kInputs and kPrepared are the executor's own. `sample_offset` is this rank's first row
+  // in the step's global batch.
+  Executor(const Program& program, Device& device, Transport& transport, uint64_t seed,
+           const ArenaBases& bases, StepState* step, int64_t sample_offset, UpdateTools tools);
+  ~Executor();
+
+  // Writes the prepared forms. To be called once after the parameters have changed.
+  void prepare();
+  // Runs the whole schedule; on CUDA returns once it is enqueued.
+  void run(InputSource& source);
+
+  // What is being run, in words of the graph: "train: backward of micro-batch 0,
+  // conv1/grad_weight", "train: data.next of micro-batch 1", "train: waits for all_reduce of bucket
+  // 3 (...)". Any thread.
+  std::string where() const;
+  // Grows with every instruction of a run: of two ranks in one step, the one with less is behind.
+  int64_t place() const { return place_.load(std::memory_order_relaxed); }
+
+ private:
+  void make_kernels(uint64_t seed);
+  void join(Stream stream);
+  std::string pending_reductions() const;
+  void fetch(InputSource& source, int micro_batch);
+  void run_segment(const Segment& segment, const ScheduleEntry& entry);
+  void run_kernel(const Segment& segment, const Instruction& instruction,
+                  const ScheduleEntry& entry);
+  void* address(Location location) const;
+  float* flat(Arena arena) const { return static_cast<float*>(bases_[static_cast<size_t>(arena)]); }
+
+  const Program& program_;
+  Device& device_;
+  Transport& transport_;
+  ArenaBases bases_;
+  StepState* step_;
+  int64_t sample_offset_;
+  UpdateTools tools_;
+  Buffer prepared_;
+  std::vector<Buffer> device_inputs_;             // on CUDA: two sets of copies, in turn
+  std::vector<const void*> inputs_;               // of the micro-batch being run
+  std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
+  std::vector<void*> operands_;                   // of the kernel being run
+  std::atomic<int64_t> join_ticket_{0};           // of the last collective that a join waits for
+  std::atomic<int64_t> place_{0};                 // schedule entry x 2^32 + instruction
+};
+
+}  // namespace trireme::core

@@ -1,0 +1,175 @@
+#include "core/runtime/session.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "core/random/initializer.h"
+#include "core/random/philox.h"
+
+namespace trireme::core {
+namespace {
+
+int64_t largest(const SessionPlan& plan, int64_t Program::*bytes) {
+  return std::max(plan.train.*bytes, plan.eval ? (*plan.eval).*bytes : int64_t{0});
+}
+
+int64_t sums_of(const Graph& graph) {
+  return static_cast<int64_t>(graph.losses().size() + graph.metrics().size());
+}
+
+}  // namespace
+
+// One parameter arena and one scratch arena for all programs.
+struct Session::Arenas {
+  Arenas(Device& device, const SessionPlan& plan)
+      : parameters(device, plan.layout.total_elements * size_of(DType::kF32)),
+        gradients(device, plan.layout.trained_elements * size_of(DType::kF32)),
+        slots(device, largest(plan, &Program::slot_bytes)),
+        scratch(device, largest(plan, &Program::scratch_bytes)),
+        control(device, largest(plan, &Program::control_bytes)),
+        step(device, sizeof(StepState)),
+        sum_of_squares(device, sizeof(double)) {
+    for (int i = 0; i < moment_count(plan.optimizer); ++i)
+      moments.emplace_back(device, plan.layout.trained_elements * size_of(DType::kF32));
+  }
+
+  ArenaBases bases() const {
+    ArenaBases bases{};
+    bases[static_cast<size_t>(Arena::kParameters)] = parameters.data();
+    bases[static_cast<size_t>(Arena::kGradients)] = gradients.data();
+    bases[static_cast<size_t>(Arena::kSlot)] = slots.data();
+    bases[static_cast<size_t>(Arena::kScratch)] = scratch.data();
+    bases[static_cast<size_t>(Arena::kControl)] = control.data();
+    return bases;
+  }
+
+  float* moment(size_t i) const {
+    return i < moments.size() ? static_cast<float*>(moments[i].data()) : nullptr;
+  }
+
+  Buffer parameters, gradients, slots, scratch, control, step, sum_of_squares;
+  std::vector<Buffer> moments;
+};
+
+Session::Session(Device& device, Transport& transport, SessionPlan plan)
+    : device_(device), plan_(std::move(plan)), arenas_(std::make_unique<Arenas>(device, plan_)) {
+  host_step_ = new (device_.allocate_host(sizeof(StepState))) StepState;
+  host_control_ = static_cast<double*>(device_.allocate_host(arenas_->control.bytes()));
+  KernelContext context = device_.kernel_context();
+  norm_ = make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
+  control_ = make_control_kernel(device.kind(), plan_.control, context);
+  update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
+  const UpdateTools tools{norm_.get(),        control_.get(),
+                          update_.get(),      static_cast<double*>(arenas_->sum_of_squares.data()),
+                          arenas_->moment(0), arenas_->moment(1)};
+  auto* step = static_cast<StepState*>(arenas_->step.data());
+  train_ = std::make_unique<Executor>(plan_.train, device, transport, plan_.seed, arenas_->bases(),
+                                      step, plan_.sample_offset, tools);
+  if (plan_.eval)
+    eval_ = std::make_unique<Executor>(*plan_.eval, device, transport, plan_.seed, arenas_->bases(),
+                                       step, 0, UpdateTools{});
+  result_.sums.reserve(static_cast<size_t>(arenas_->control.bytes()) / sizeof(double));
+}
+
+Session::~Session() {
+  device_.free_host(host_step_);
+  device_.free_host(host_control_);
+}
+
+void Session::initialize() {
+  std::vector<float> values;
+  for (const FlatParameter& parameter : plan_.layout.parameters) {
+    values.resize(static_cast<size_t>(parameter.elements));
+    fill(parameter.init, random_key(plan_.seed, "init", parameter.name), 0, values);
+    set_parameter(parameter.name, values);
+  }
+}
+
+const PassResult& Session::train_step(InputSource& source, bool vote_stop) {
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  host_step_->first_sample = host_step_->attempted_steps * plan_.global_batch;
+  *host_control_ = vote_stop ? 1 : 0;
+  // The vote lies behind the sums, which the first micro-batch replaces.
+  auto* vote = static_cast<double*>(arenas_->control.data()) + 2 * sums_of(plan_.train.graph);
+  device_.copy_in(arenas_->step.data(), host_step_, sizeof(StepState), compute);
+  device_.copy_in(vote, host_control_, sizeof(double), compute);
+  if (!prepared_for_train_) train_->prepare();
+  train_->run(source);
+  train_->prepare();  // for the next step, while the sums travel to the host
+  prepared_for_train_ = true;
+  prepared_for_eval_ = false;
+  collect(plan_.train.graph, true);
+  ++host_step_->attempted_steps;
+  return result_;
+}
+
+const PassResult& Session::evaluate(InputSource& source) {
+  ensure(eval_ != nullptr, "the session has an eval program");
+  if (!prepared_for_eval_) eval_->prepare();
+  prepared_for_eval_ = true;
+  eval_->run(source);
+  return collect(plan_.eval->graph, false);
+}
+
+const PassResult& Session::collect(const Graph& graph, bool train) {
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  const int64_t sums = sums_of(graph);
+  device_.copy_out(host_control_, arenas_->control.data(), (2 * sums + 1) * size_of(DType::kF64),
+                   compute);
+  if (train) device_.copy_out(host_step_, arenas_->step.data(), sizeof(StepState), compute);
+  device_.synchronize(compute);
+  result_.sums.clear();
+  for (int64_t i = 0; i < sums; ++i)
+    result_.sums.push_back({host_control_[2 * i], host_control_[2 * i + 1]});
+  result_.stop_votes = host_control_[2 * sums];
+  result_.step = *host_step_;
+  return result_;
+}
+
+std::vector<float> Session::read(const Buffer& buffer, int64_t first, int64_t elements) const {
+  std::vector<float> values(static_cast<size_t>(elements));
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  device_.copy_out(values.data(), static_cast<const float*>(buffer.data()) + first,
+                   elements * size_of(DType::kF32), compute);
+  device_.synchronize(compute);
+  return values;
+}
+
+std::vector<float> Session::parameter(const std::string& name) const {
+  const FlatParameter& parameter = plan_.layout.find(name);
+  return read(arenas_->parameters, parameter.offset, parameter.elements);
+}
+
+std::vector<float> Session::gradient(const std::string& name) const {
+  const FlatParameter& parameter = plan_.layout.find(name);
+  if (!parameter.trained) fail("[gradient] parameter '{}' is frozen: it has none", name);
+  return read(arenas_->gradients, parameter.offset, parameter.elements);
+}
+
+std::vector<float> Session::parameters() const {
+  return read(arenas_->parameters, 0, plan_.layout.total_elements);
+}
+
+void Session::set_parameter(const std::string& name, std::span<const float> values) {
+  const FlatParameter& parameter = plan_.layout.find(name);
+  if (static_cast<int64_t>(values.size()) != parameter.elements)
+    fail("[parameters] '{}' has {} elements, got {}", name, parameter.elements, values.size());
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  device_.copy_in(static_cast<float*>(arenas_->parameters.data()) + parameter.offset, values.data(),
+                  parameter.elements * size_of(DType::kF32), compute);
+  device_.synchronize(compute);
+  prepared_for_train_ = prepared_for_eval_ = false;
+}
+
+std::string Session::where() const { return train_->where(); }
+
+int64_t Session::arena_bytes() const {
+  int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);
+  for (const Buffer* buffer : {&arenas_->parameters, &arenas_->gradients, &arenas_->slots,
+                               &arenas_->scratch, &arenas_->control})
+    total += buffer->bytes();
+  for (const Buffer& moments : arenas_->moments) total += moments.bytes();
+  return total;
+}
+
+}  // namespace trireme::core

@@ -1,0 +1,145 @@
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "launcher/cli/commands.h"
+#include "launcher/cli/report.h"
+#include "launcher/eval/eval.h"
+#include "launcher/job/help.h"
+#include "launcher/run.h"
+#include "launcher/train/agreement.h"
+#include "launcher/train/train.h"
+
+namespace trireme {
+namespace {
+
+using namespace launcher;
+
+// What the command line says. One struct for all commands: they share most of their options.
+struct CommandLine {
+  JobArguments job;
+  TrainArguments train;
+  std::filesystem::path checkpoint;
+  std::string resume = "auto";
+  std::string help_path;
+};
+
+const std::map<std::string, DeviceRequest> kDevices{
+    {"auto", DeviceRequest::kAuto}, {"cpu", DeviceRequest::kCpu}, {"cuda", DeviceRequest::kCuda}};
+
+void add_job(CLI::App& command, CommandLine& line) {
+  command.add_option("JOB", line.job.job, "The job file")->required();
+  command
+      .add_option("--set", line.job.sets,
+                  "PATH=VALUE: replace a field of the job, e.g. train.seed=2; may be given again")
+      ->allow_extra_args(false);
+}
+
+void add_device(CLI::App& command, CommandLine& line) {
+  command.add_option("--device", line.train.device, "auto (a GPU where there is one), cpu or cuda")
+      ->transform(CLI::CheckedTransformer(kDevices));
+  command.add_flag("--share-gpu", line.train.share_gpu,
+                   "Let several ranks drive one GPU (to test; slow)");
+}
+
+void add_commands(CLI::App& app, CommandLine& line) {
+  app.require_subcommand(1);
+  CLI::App* train = app.add_subcommand("train", "Train a job; with mpirun, on several ranks");
+  add_job(*train, line);
+  add_device(*train, line);
+  train->add_option("--run-dir", line.train.run_dir, "Folder of the run; default: runs/<job name>");
+  train->add_option("--resume", line.resume, "auto or never (refuse a folder that is not empty)")
+      ->check(CLI::IsMember({"auto", "never"}));
+  train->add_option("--save-gradients", line.train.save_gradients,
+                    "Write the first step's gradients to this safetensors file");
+
+  CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
+  add_job(*eval, line);
+  add_device(*eval, line);
+  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")
+      ->required();
+
+  CLI::App* validate =
+      app.add_subcommand("validate", "Check a job: every error at once, no device");
+  add_job(*validate, line);
+  validate->add_option("--world", line.job.world, "As so many ranks would")
+      ->check(CLI::PositiveNumber);
+
+  add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
+  app.add_subcommand("help", "The fields of a job file, with types and defaults")
+      ->add_option("PATH", line.help_path, "A field, e.g. train.global_batch; default: all");
+}
+
+// Commands that every rank runs. The world outlives what may throw, so that a failure that the
+// other ranks do not know of can end them too.
+int run_on_world(const CommandLine& line, bool training, const Extensions& extensions) {
+  std::unique_ptr<comm::World> world;
+  try {
+    world = std::make_unique<comm::World>();
+  } catch (const Error& error) {
+    // Every process fails alike here; the first speaks.
+    if (comm::detect_launch().rank == 0) report(error.what(), nullptr);
+    return static_cast<int>(error.code());
+  }
+  const auto end = [&](const std::string& message, ExitCode code) {
+    report(message, world.get());
+    if (world->size() > 1) world->abort(static_cast<int>(code));
+    return static_cast<int>(code);
+  };
+  try {
+    return static_cast<int>(
+        training ? train(line.train, extensions, *world)
+                 : evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
+                            extensions, *world));
+  } catch (const PeerFailed& error) {
+    return static_cast<int>(error.code());
+  } catch (const AgreedFailure& error) {
+    report(error.what(), world.get());
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    return end(error.what(), error.code());
+  } catch (const std::exception& error) {
+    return end(error.what(), ExitCode::kInternal);
+  }
+}
+
+int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
+  if (app.got_subcommand("train") || app.got_subcommand("eval")) {
+    line.train.job = line.job.job;
+    line.train.sets = line.job.sets;
+    line.train.never_resume = line.resume == "never";
+    return run_on_world(line, app.got_subcommand("train"), extensions);
+  }
+  if (app.got_subcommand("validate")) validate_job(line.job, extensions);
+  if (app.got_subcommand("summary")) print_summary(line.job, extensions);
+  if (app.got_subcommand("help")) std::fputs(help(line.help_path).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const Extensions& extensions) {
+  CommandLine line;
+  CLI::App app("Trains neural networks on one CPU core, one GPU or many, from one job file.",
+               "trireme");
+  add_commands(app, line);
+  app.set_version_flag("--version", version_text);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    report(fmt::format("{}; `trireme --help` lists what there is", error.what()), nullptr);
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  try {
+    return dispatch(app, line, extensions);
+  } catch (const Error& error) {
+    report(error.what(), nullptr);
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    report(error.what(), nullptr);
+    return static_cast<int>(ExitCode::kInternal);
+  }
+}
+
+}  // namespace trireme

@@ -1,0 +1,28 @@
+// The commands that run without a device, a launcher or data: one function each.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "launcher/extensions.h"
+
+namespace trireme::launcher {
+
+struct JobArguments {
+  std::filesystem::path job;
+  std::vector<std::string> sets;
+  int world = 1;
+};
+
+// Checks the job as `world` ranks would, with the headers of its data. Prints one line.
+// Throws InvalidArgument with every error.
+void validate_job(const JobArguments& arguments, const Extensions& extensions);
+
+// Prints layers, output shapes, parameters and floating-point operations of one sample.
+void print_summary(const JobArguments& arguments, const Extensions& extensions);
+
+// "trireme 0.1.0 (commit) ..." and what it was built with, a line each.
+std::string version_text();
+
+}  // namespace trireme::launcher

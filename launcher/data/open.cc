@@ -1,0 +1,78 @@
+#include "launcher/data/open.h"
+
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "launcher/data/errors.h"
+#include "launcher/data/split.h"
+#include "launcher/data/synthetic.h"
+
+namespace trireme::launcher {
+namespace {
+
+std::unique_ptr<Dataset> make_custom(const CustomDatasetOptions& options,
+                                     const DatasetFactories& factories) {
+  const auto found = factories.find(options.name);
+  if (found != factories.end()) return found->second(options);
+  std::vector<std::string> names;
+  for (const auto& [name, factory] : factories) names.push_back(name);
+  fail("[data] expects the name of a dataset that this program brings ({}), got \"{}\"",
+       names.empty() ? "there are none" : fmt::format("{}", fmt::join(names, ", ")), options.name);
+}
+
+DatasetInfo info_of(const Dataset& dataset) {
+  return {dataset.size(), dataset.feature_shape(), dataset.classes()};
+}
+
+// A dataset of an outside project may say anything.
+void check_custom(const Dataset* dataset, const std::string& name) {
+  if (!dataset) fail("[data] expects a dataset from the factory of \"{}\", got none", name);
+  if (dataset->size() < 1 || dataset->classes() < 1 || dataset->feature_shape().elements() < 1)
+    bad_data("[data] {}: expects at least one sample, feature and class, got {} of {} and {}",
+             dataset->name(), dataset->size(), dataset->feature_shape().str(), dataset->classes());
+}
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options,
+                                            const DatasetFactories& factories) {
+  if (const auto* idx = std::get_if<IdxOptions>(&options))
+    return std::make_shared<IdxDataset>(*idx);
+  if (const auto* synthetic = std::get_if<SyntheticOptions>(&options))
+    return std::make_shared<SyntheticDataset>(*synthetic);
+  const auto& custom = std::get<CustomDatasetOptions>(options);
+  std::shared_ptr<const Dataset> dataset = make_custom(custom, factories);
+  check_custom(dataset.get(), custom.name);
+  return dataset;
+}
+
+DatasetInfo inspect(const DatasetOptions& options, const DatasetFactories& factories) {
+  if (const auto* idx = std::get_if<IdxOptions>(&options)) return inspect(*idx);
+  return info_of(*open_dataset(options, factories));
+}
+
+void check_alike(const DatasetInfo& train, const DatasetInfo& eval) {
+  if (train.feature_shape != eval.feature_shape)
+    bad_data("[data] eval: expects samples of shape {}, as the training data has, got {}",
+             train.feature_shape.str(), eval.feature_shape.str());
+  if (train.classes != eval.classes)
+    bad_data("[data] eval: expects {} classes, as the training data has, got {}", train.classes,
+             eval.classes);
+}
+
+DataSets open_data(const DataOptions& options, uint64_t seed, const DatasetFactories& factories) {
+  std::shared_ptr<const Dataset> train = open_dataset(options.train, factories);
+  if (options.eval) {
+    if (options.validation_fraction != 0)
+      fail("[data] expects either eval or validation_fraction, got both");
+    const std::shared_ptr<const Dataset> eval = open_dataset(*options.eval, factories);
+    check_alike(info_of(*train), info_of(*eval));
+    return {train, eval};
+  }
+  if (options.validation_fraction == 0) return {train, nullptr};
+  const DatasetSplit parts = split(train, options.validation_fraction, seed);
+  return {parts.train, parts.validation};
+}
+
+}  // namespace trireme::launcher

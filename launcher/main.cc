@@ -1,0 +1,3 @@
+#include "launcher/run.h"
+
+int main(int argc, char** argv) { return trireme::run(argc, argv); }

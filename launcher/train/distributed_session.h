@@ -1,0 +1,33 @@
+// A session over the ranks of a world: device, communicators, programs, in the order in which they
+// must live and die.
+#pragma once
+
+#include <memory>
+
+#include "comm/group_transport.h"
+#include "comm/world.h"
+#include "core/runtime/session.h"
+#include "launcher/job/options.h"
+#include "launcher/train/device_choice.h"
+#include "launcher/train/training_plan.h"
+
+namespace trireme::launcher {
+
+class DistributedSession {
+ public:
+  // Collective: all ranks get their session, or all throw (launcher/train/agreement.h).
+  DistributedSession(comm::World& world, DeviceRequest request, bool share_gpu,
+                     const JobOptions& job, const DataShapes& data, const RunShape& run,
+                     const models::ModelFactories& factories);
+
+  core::Device& device() { return *device_; }
+  core::Session& session() { return *session_; }
+
+ private:
+  std::unique_ptr<core::Device> device_;
+  std::unique_ptr<comm::Communicator> nccl_;
+  comm::GroupTransport transport_;
+  std::unique_ptr<core::Session> session_;
+};
+
+}  // namespace trireme::launcher

@@ -1,0 +1,96 @@
+#include "launcher/train/training_plan.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+#include "models/model.h"
+#include "parallel/data_parallel.h"
+
+namespace trireme::launcher {
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+int64_t steps_of(const TrainOptions& train, int64_t samples) {
+  if (train.steps) return *train.steps;
+  return divide_up(*train.epochs * samples, train.global_batch);
+}
+
+// Errors about the number of ranks belong to a field of the job.
+template <typename Call>
+auto at_field(const JobOptions& job, const char* field, Call call) {
+  try {
+    return call();
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(fmt::format("{}: {}", job.places.of(field), error.what()), error.code());
+  }
+}
+
+core::Schedule schedule_of(const JobOptions& job, int64_t total_steps) {
+  core::Schedule schedule = job.schedule;
+  schedule.base_lr = job.optimizer.lr;
+  schedule.total_steps = total_steps;
+  return schedule;
+}
+
+std::vector<core::ParameterGroup> groups_of(const JobOptions& job) {
+  std::vector<core::ParameterGroup> groups;
+  for (const GroupOptions& group : job.optimizer.groups)
+    groups.push_back({group.match, group.weight_decay, group.lr_scale, group.frozen});
+  return groups;
+}
+
+}  // namespace
+
+double RunShape::epoch(int64_t steps, int64_t train_samples) const {
+  return static_cast<double>(steps) * static_cast<double>(batch.global_batch) /
+         static_cast<double>(train_samples);
+}
+
+RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
+  const parallel::Layout layout{.data = static_cast<int>(job.parallel.data),
+                                .tensor = static_cast<int>(job.parallel.tensor),
+                                .pipeline = static_cast<int>(job.parallel.pipeline)};
+  const auto mesh = at_field(job, "parallel", [&] { return parallel::Mesh(layout, world); });
+  const int ranks = mesh.size(parallel::Axis::kData);
+  const auto batch = at_field(job, "train.global_batch", [&] {
+    return parallel::split_batch(job.train.global_batch, job.train.micro_batch, ranks);
+  });
+  RunShape run{.mesh = mesh, .batch = batch};
+  run.total_steps = steps_of(job.train, data.train_samples);
+  if (data.eval_samples > 0) {
+    const int64_t an_epoch = divide_up(data.train_samples, batch.global_batch);
+    run.eval_every_steps = job.train.eval_every_steps ? job.train.eval_every_steps : an_epoch;
+    run.eval_micro_batches = divide_up(data.eval_samples, batch.micro_batch * ranks);
+  }
+  return run;
+}
+
+core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
+                        bool training, const models::ModelFactories& factories) {
+  return models::build_model(
+      job.model,
+      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training},
+      factories);
+}
+
+core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
+                               int rank, core::DeviceKind device,
+                               const models::ModelFactories& factories) {
+  std::optional<core::Graph> eval;
+  if (data.eval_samples > 0) eval = build_graph(job, data, run.batch.micro_batch, false, factories);
+  return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true, factories),
+                                 std::move(eval), run.mesh,
+                                 {.device = device,
+                                  .rank = rank,
+                                  .batch = run.batch,
+                                  .eval_micro_batch = run.batch.micro_batch,
+                                  .eval_micro_batches = static_cast<int>(run.eval_micro_batches),
+                                  .optimizer = *job.optimizer.rule,
+                                  .schedule = schedule_of(job, run.total_steps),
+                                  .clip_norm = job.optimizer.clip_norm,
+                                  .groups = groups_of(job),
+                                  .seed = job.train.seed});
+}
+
+}  // namespace trireme::launcher

@@ -1,0 +1,20 @@
+// The test cases of ops, apart from where they run: the CPU's tests, the emulator's and a GPU's
+// all take these.
+#pragma once
+
+#include <vector>
+
+#include "tests/support/op_check.h"
+
+namespace trireme::test {
+
+std::vector<OpCase> activation_cases();   // forward and gradient, every kind
+std::vector<OpCase> elementwise_cases();  // add, scale, dropout
+std::vector<OpCase> cross_entropy_cases();
+std::vector<OpCase> mean_squared_error_cases();
+std::vector<OpCase> accuracy_cases();
+
+// All of the above.
+std::vector<OpCase> light_op_cases();
+
+}  // namespace trireme::test
