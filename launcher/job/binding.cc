@@ -1,5 +1,6 @@
 #include "launcher/job/binding.h"
 
+#include "launcher/job/binding_custom.h"
 #include "launcher/job/binding_io.h"
 #include "launcher/job/binding_model.h"
 
@@ -27,22 +28,6 @@ void bind_synthetic(Io& io, SyntheticOptions& o) {
   io("noise", o.noise);
   io("seed", o.seed);
   io("first_sample", o.first_sample);
-}
-
-struct Parameter {
-  std::string key, value;
-};
-
-template <typename Io>
-void bind_custom(Io& io, CustomDatasetOptions& o) {
-  io("name", o.name);
-  std::vector<Parameter> parameters;
-  for (const auto& [key, value] : o.parameters) parameters.push_back({key, value});
-  io.messages("parameter", parameters, [](auto& fields, Parameter& parameter) {
-    fields("key", parameter.key);
-    fields("value", parameter.value);
-  });
-  for (const Parameter& parameter : parameters) o.parameters[parameter.key] = parameter.value;
 }
 
 template <typename Io>

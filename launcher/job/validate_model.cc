@@ -249,7 +249,7 @@ void check_mlp(const MlpOptions& mlp, Checker& check) {
 
 void validate_model(const ModelOptions& model, Checker& check) {
   if (!check.required("model", "model { lenet5 {} }")) return;
-  if (!check.required_case("model", {"mlp", "lenet5", "layer"}, "lenet5 {}")) return;
+  if (!check.required_case("model", {"mlp", "lenet5", "custom", "layer"}, "lenet5 {}")) return;
   if (const auto* mlp = std::get_if<MlpOptions>(&model.network)) check_mlp(*mlp, check);
   if (const auto* layers = std::get_if<LayerList>(&model.network))
     LayerListCheck(*layers, check).run();
@@ -257,6 +257,8 @@ void validate_model(const ModelOptions& model, Checker& check) {
     check.count("model.lenet5.classes", lenet5->classes);
     check_init("model.lenet5.init", lenet5->init, check);
   }
+  if (const auto* custom = std::get_if<CustomModelOptions>(&model.network))
+    check_custom("model.custom", custom->name, custom->parameters.size(), check);
 }
 
 void connect_layers(ModelOptions& model) {

@@ -97,7 +97,7 @@ model {
   layer { name: "a" relu {} }
   layer { name: "b" relu {} }
 })",
-     R"(a.txtpb:6:3: model.layer stands beside model.lenet5 (line 5), but only one of mlp, lenet5, layer may be given; remove one)"},
+     R"(a.txtpb:6:3: model.layer stands beside model.lenet5 (line 5), but only one of mlp, lenet5, custom, layer may be given; remove one)"},
     {"LayersAndNetwork", R"(@D
 @T
 @O
@@ -105,7 +105,7 @@ model {
   layer { name: "l" softmax_cross_entropy {} }
   mlp {}
 })",
-     R"(a.txtpb:6:3: model.mlp stands beside model.layer (line 5), but only one of mlp, lenet5, layer may be given; remove one)"},
+     R"(a.txtpb:6:3: model.mlp stands beside model.layer (line 5), but only one of mlp, lenet5, custom, layer may be given; remove one)"},
     {"TextForInteger", R"(@M
 @D
 train { global_batch: "8" epochs: 1 }
@@ -274,7 +274,7 @@ a.txtpb:1:1: optimizer is missing: add e.g. optimizer { adamw { lr: 1e-3 } })"},
 @T
 @O
 model {})",
-     R"(a.txtpb:4:1: model expects one of mlp, lenet5, layer: add e.g. lenet5 {})"},
+     R"(a.txtpb:4:1: model expects one of mlp, lenet5, custom, layer: add e.g. lenet5 {})"},
     {"MissingBatch", R"(@M
 @D
 @O
@@ -441,7 +441,7 @@ logging { every_steps: 0 })",
 @T
 @O
 data { train { custom { parameter { value: "x" } } } })",
-     R"(a.txtpb:4:16: data.train.custom.name is missing: add e.g. name: "my_dataset"
+     R"(a.txtpb:4:16: data.train.custom.name is missing: add e.g. name: "mine"
 a.txtpb:4:25: data.train.custom.parameter[0].key is missing: add e.g. key: "folder")"},
     {"SameParameterTwice", R"(@M
 @T
