@@ -68,6 +68,7 @@ template <typename Io>
 void bind_normalize(Io& io, DataOptions& o) {
   IdxOptions* train = idx_of(o.train);
   IdxOptions* eval = idx_of(o.eval);
+  if (std::is_same_v<Io, Writer> && train == nullptr && eval == nullptr) return;  // no pixels
   Normalization normalization = train  ? train->normalization
                                 : eval ? eval->normalization
                                        : Normalization{};
