@@ -150,13 +150,15 @@ GoldenUpdates golden_updates(const json& node) {
 
 std::vector<GoldenOp> read_golden_ops() {
   std::vector<GoldenOp> cases;
-  for (const json& node : read("ops.json").at("cases")) cases.push_back(golden_op(node));
+  const json file = read("ops.json");
+  for (const json& node : file.at("cases")) cases.push_back(golden_op(node));
   return cases;
 }
 
 std::vector<GoldenUpdates> read_golden_updates() {
   std::vector<GoldenUpdates> cases;
-  for (const json& node : read("optim.json").at("cases")) cases.push_back(golden_updates(node));
+  const json file = read("optim.json");
+  for (const json& node : file.at("cases")) cases.push_back(golden_updates(node));
   return cases;
 }
 
