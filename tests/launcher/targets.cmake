@@ -1,3 +1,8 @@
+# The schema's tests read its comments through protobuf's descriptors.
+if(TARGET launcher_tests)
+  target_link_libraries(launcher_tests PRIVATE protobuf::libprotobuf)
+endif()
+
 # The binary itself, under a real mpirun.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME train_mpirun COMMAND ${Python3_EXECUTABLE}

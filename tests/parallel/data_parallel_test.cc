@@ -43,6 +43,11 @@ TrainingOptions options_of(const SmallNet& net, int rank, int ranks, int64_t buc
           .bucket_bytes = bucket_bytes};
 }
 
+SmallNet without_dropout(SmallNet net) {
+  net.dropout = 0;
+  return net;
+}
+
 Seen train(const SmallNet& net, comm::Communicator& group, int64_t bucket_bytes) {
   const int ranks = group.size(), rank = group.rank();
   const TrainingOptions options = options_of(net, rank, ranks, bucket_bytes);
@@ -50,10 +55,10 @@ Seen train(const SmallNet& net, comm::Communicator& group, int64_t bucket_bytes)
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
   transport.add(kDataGroup, group);
-  core::Session session(
-      *device, transport,
-      plan_training(test::small_graph(net, micro_batch), test::small_graph(net, micro_batch),
-                    Mesh({}, ranks), options));
+  core::Session session(*device, transport,
+                        plan_training(test::small_graph(net, micro_batch),
+                                      test::small_graph(without_dropout(net), micro_batch),
+                                      Mesh({}, ranks), options));
   session.initialize();
   Seen seen;
   for (unsigned step = 0; step < kSteps; ++step) {

@@ -56,7 +56,9 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
                               .micro_batch = micro_batch,
                               .micro_batches = net.micro_batches,
                               .update = true});
-  plan.eval = build_program(small_graph(net, micro_batch), plan.layout,
+  SmallNet eval = net;
+  eval.dropout = 0;
+  plan.eval = build_program(small_graph(eval, micro_batch), plan.layout,
                             {.name = "eval",
                              .device = device,
                              .micro_batch = micro_batch,
