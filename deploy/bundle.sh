@@ -8,7 +8,7 @@
 #   OUT           the folder to make (default build/bundle/trireme)
 #
 # It holds trireme, the tests, Open MPI with mpirun, and every library but glibc's and CUDA's;
-# OUT/env.sh finds CUDA's. Fails above 60 MiB. Needs patchelf.
+# OUT/env.sh finds CUDA's, and unpacks oneDNN at its first run. Fails above 60 MiB. Needs patchelf.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/.." && pwd)
@@ -77,6 +77,9 @@ for file in "$new"/bin/* "$new"/tests/* "$new"/lib/*.so* "$new"/lib/*/*.so; do
   esac
   patchelf --set-rpath "$rpath" "$file"
 done
+
+# oneDNN alone is 38 MiB of kernels for every processor, and packs to 11.
+gzip -9n "$new"/lib/libdnnl.so.*
 
 # The libraries' major numbers that this build was made against.
 soname() { strings "$build/trireme" | grep -oE "^lib$1\.so\.[0-9]+" | head -n 1 | grep -oE '[0-9]+$' || echo 0; }

@@ -19,6 +19,21 @@ export PMIX_MCA_mca_base_component_path=$bundle/lib/pmix
 export PATH=$bundle/bin:$bundle/tests:$PATH
 . "$bundle/mpi_env.sh"
 
+# The largest library travels packed (deploy/bundle.sh): unpacked once, beside itself or, in a
+# read-only bundle, in the cache folder. Through a temporary name: ranks may come at once.
+for packed in "$bundle"/lib/*.gz; do
+  [ -e "$packed" ] || continue
+  unpacked=${packed%.gz}
+  if [ ! -e "$unpacked" ] && [ ! -w "$bundle/lib" ]; then
+    unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/trireme/$(cksum <"$packed" | cut -d' ' -f1)/$(basename "$unpacked")
+    mkdir -p "$(dirname "$unpacked")"
+    # What it needs itself is in the bundle, no longer beside it.
+    export LD_LIBRARY_PATH=$(dirname "$unpacked"):$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  fi
+  [ -e "$unpacked" ] || { gzip -dc "$packed" >"$unpacked.$$" && mv "$unpacked.$$" "$unpacked"; }
+done
+unset packed unpacked
+
 # Prints the folders that may hold CUDA's libraries, best first.
 cuda_folders() {
   printf '%s\n' "${TRIREME_CUDA_PREFIX:-$HOME/.local/share/trireme/cuda-13.0}/lib" \

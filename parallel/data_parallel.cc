@@ -59,6 +59,7 @@ core::PlannedCollective control_reduction(const Graph& graph) {
 
 core::ControlOptions control_options(const Graph& graph, const TrainingOptions& options) {
   core::ControlOptions control{.schedule = options.schedule, .clip_norm = options.clip_norm};
+  control.loss_count = static_cast<int>(graph.losses().size());
   control.nominal_count = static_cast<double>(graph.losses().front().nominal_per_sample) *
                           static_cast<double>(options.batch.global_batch);
   if (const auto* adam = std::get_if<core::AdamOptions>(&options.optimizer)) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts tests in a JUnit file of ctest: gtest's own cases where an entry ran a gtest binary.
 
-Prints the output's end of every failed entry, and last "N passed, M failed". Status 1 if any failed,
+Prints the output's end of every failed entry, how many cases skipped (those that need a GPU, where there
+is none, say so), and last "N passed, M failed". Status 1 if any failed,
 if the file is missing, or if nothing ran.
 """
 
@@ -17,7 +18,7 @@ def gtest_count(output, word):
 
 
 def main(path):
-    passed = failed = 0
+    passed = failed = skipped = 0
     try:
         cases = ElementTree.parse(path).getroot().findall("testcase")
     except (OSError, ElementTree.ParseError) as error:
@@ -27,6 +28,7 @@ def main(path):
         output = case.findtext("system-out") or ""
         ok = case.get("status") == "run"
         passed += gtest_count(output, "PASSED") or int(ok)
+        skipped += gtest_count(output, "SKIPPED")
         if not ok:
             failed += gtest_count(output, "FAILED") or 1
             print(f"-- FAILED: {case.get('name')} ({case.get('status')})")
@@ -34,6 +36,8 @@ def main(path):
         else:
             print(f"{case.get('name')}: {float(case.get('time')):.1f} s")
     failed += not cases  # nothing ran: not a pass
+    if skipped:
+        print(f"{skipped} skipped: they need a GPU")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

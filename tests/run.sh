@@ -93,8 +93,8 @@ for name in "${parts[@]}"; do
     test)
       part "data: digits" 1 deploy/data.sh digits
       part "tests, cpu-only" 6 run_tests cpu-only
-      part "tests, asan and ubsan" 4 run_tests asan -E _mpi_ -j "$jobs"
-      part "tests, CUDA build" 4 run_tests cuda -E _mpi_ -j "$jobs"
+      part "tests, asan and ubsan" 4 run_tests asan -E 'mpi_|mpirun' -j "$jobs"
+      part "tests, CUDA build" 4 run_tests cuda -E 'mpi_|mpirun' -j "$jobs"
       part "communicators on MPICH" 1 run_tests mpich -R '^comm'
       ;;
     install) part "install, outside project" 2 install_and_use ;;

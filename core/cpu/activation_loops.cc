@@ -1,5 +1,6 @@
 #include "core/cpu/activation_loops.h"
 
+#include "core/cpu/parallel.h"
 #include "core/cpu/simd.h"
 #include "core/kernels/activation.h"
 
@@ -25,6 +26,13 @@ template <typename Function>
 TRIREME_SIMD void activation_forward(ActivationKind kind, const float* x, float* y, int64_t count) {
   with_activation(
       kind, [=](auto f) __attribute__((always_inline)) { forward_loop(f, x, y, count); });
+}
+
+void activation_forward(ActivationKind kind, const float* x, float* y, int64_t count, int threads) {
+  constexpr int64_t kGrain = 1 << 14;  // elements below which a thread costs more than it saves
+  parallel_for(threads, count, kGrain, [=](int64_t begin, int64_t end) {
+    activation_forward(kind, x + begin, y + begin, end - begin);
+  });
 }
 
 TRIREME_SIMD void activation_backward(ActivationKind kind, const float* dy, const float* saved,

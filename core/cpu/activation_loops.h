@@ -9,6 +9,7 @@ namespace trireme::core {
 
 // y[i] = f(x[i]).   x, y (count); y may be x
 void activation_forward(ActivationKind kind, const float* x, float* y, int64_t count);
+void activation_forward(ActivationKind kind, const float* x, float* y, int64_t count, int threads);
 
 // dx[i] = dy[i] f'(.), from saved = x where needs_input_for_gradient(kind), else y.
 //   dy, saved, dx (count); dx may be dy

@@ -422,33 +422,6 @@ Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits
   });
 }
 
-Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limits) {
-  return guarded([&] {
-    const ThreadScope scope(limits.threads);
-    auto impl = std::make_unique<Primitive::Impl>(limits.threads);
-    const memory::desc flat = f32({count}, Tag::a);
-    const auto attr = attributes(ActivationKind::kNone, false);
-    const auto algorithm = algorithm_of(kind);
-    ensure(algorithm.has_value(), "an activation to make");
-#if DNNL_VERSION_MAJOR >= 3
-    const auto pd =
-        describe<dnnl::eltwise_forward>(impl->engine, attr, dnnl::prop_kind::forward_inference,
-                                        *algorithm, flat, flat, 0.0F, 0.0F)
-            .pd;
-#else
-    const auto pd =
-        describe<dnnl::eltwise_forward>(impl->engine, attr, dnnl::prop_kind::forward_inference,
-                                        *algorithm, flat, 0.0F, 0.0F)
-            .pd;
-#endif
-    ensure(scratch_fits(pd, limits), "an activation without scratch memory");
-    impl->operand(DNNL_ARG_SRC, flat);
-    impl->operand(DNNL_ARG_DST, flat);
-    impl->finish(dnnl::eltwise_forward(pd), pd.scratchpad_desc());
-    return Primitive(std::move(impl));
-  });
-}
-
 std::string version() {
   const dnnl_version_t* version = dnnl_version();
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);

@@ -67,9 +67,6 @@ Primitive make_convolution_grad_input(const ConvolutionSpec& spec, const Limits&
 // run({x, dz, dw, db}); replaces dw and db
 Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits& limits);
 
-// y = f(x) over `count` elements, in place where the pointers are equal: run({x, y})
-Primitive make_activation(ActivationKind kind, int64_t count, const Limits& limits);
-
 // "2.6.3": of the library that this process runs with.
 std::string version();
 

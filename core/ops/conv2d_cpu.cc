@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/cpu/activation_loops.h"
 #include "core/cpu/avx2_convolution.h"
 #include "core/cpu/column_sums.h"
 #include "core/cpu/onednn.h"
@@ -33,14 +34,75 @@ ConvolutionSpec spec_of(const Conv2dOptions& options, const Shape& x, const Shap
           .dilation_w = options.dilation_w};
 }
 
+// The convolution itself: by our own loops where channels are few, else by oneDNN.
+class Convolution {
+ public:
+  Convolution(const ConvolutionSpec& spec, const Limits& limits)
+      : spec_(spec), threads_(limits.threads) {
+    if (!suits_avx2_convolution(spec) ||
+        avx2_convolution_workspace(spec, threads_) > limits.workspace_bytes)
+      library_ = onednn::make_convolution(spec, limits);
+  }
+
+  void prepare(const KernelArgs& args) const {
+    if (library_) library_->prepare(args.inputs[1], args.prepared);
+  }
+
+  void run(const KernelArgs& args, float* z) const {
+    const float* bias = spec_.bias ? args.in<float>(2) : nullptr;
+    if (!library_)
+      return avx2_convolution(spec_, args.in<float>(0), args.in<float>(1), bias, z, args.workspace,
+                              threads_);
+    const void* weight = library_->wants_prepared() ? args.prepared : args.inputs[1];
+    library_->run({args.inputs[0], weight, bias, z}, args.workspace);
+  }
+
+ private:
+  ConvolutionSpec spec_;
+  int threads_;
+  std::optional<Primitive> library_;
+};
+
 class Conv2dKernel : public Kernel {
  public:
-  Conv2dKernel(ConvolutionSpec spec, ActivationKind activation, bool has_bias, const Limits& limits)
-      : has_bias_(has_bias), convolution_(make(spec, activation, limits)) {
-    if (needs_input_for_gradient(activation))
-      activation_ =
-          onednn::make_activation(activation, spec.n * spec.oh * spec.ow * spec.o, limits);
+  Conv2dKernel(ConvolutionSpec spec, ActivationKind activation, const Limits& limits)
+      : has_z_(needs_input_for_gradient(activation)),
+        after_(fuses(activation) ? ActivationKind::kNone : activation),
+        elements_(spec.n * spec.oh * spec.ow * spec.o),
+        threads_(limits.threads),
+        convolution_(with_fused(spec, activation), limits) {}
+
+  void prepare(const KernelArgs& args) override { convolution_.prepare(args); }
+
+  void run(const KernelArgs& args) override {
+    auto* z = args.out<float>(has_z_ ? 1 : 0);
+    convolution_.run(args, z);
+    if (after_ != ActivationKind::kNone)
+      activation_forward(after_, z, args.out<float>(0), elements_, threads_);
   }
+
+ private:
+  // The others take a pass of their own: GELU because z is an output too, all of them so that they
+  // have the bits of the op of that name.
+  static bool fuses(ActivationKind kind) {
+    return kind == ActivationKind::kNone || kind == ActivationKind::kRelu;
+  }
+  static ConvolutionSpec with_fused(ConvolutionSpec spec, ActivationKind activation) {
+    if (fuses(activation)) spec.activation = activation;
+    return spec;
+  }
+
+  bool has_z_;
+  ActivationKind after_;
+  int64_t elements_;
+  int threads_;
+  Convolution convolution_;
+};
+
+class Conv2dGradInputKernel : public Kernel {
+ public:
+  Conv2dGradInputKernel(const ConvolutionSpec& spec, const Limits& limits)
+      : convolution_(onednn::make_convolution_grad_input(spec, limits)) {}
 
   void prepare(const KernelArgs& args) override {
     convolution_.prepare(args.inputs[1], args.prepared);
@@ -48,57 +110,11 @@ class Conv2dKernel : public Kernel {
 
   void run(const KernelArgs& args) override {
     const void* weight = convolution_.wants_prepared() ? args.prepared : args.inputs[1];
-    const void* bias = has_bias_ ? args.inputs[2] : nullptr;
-    void* z = args.outputs[activation_ ? 1 : 0];
-    convolution_.run({args.inputs[0], weight, bias, z}, args.workspace);
-    if (activation_) activation_->run({z, args.outputs[0]}, args.workspace);
+    convolution_.run({args.inputs[0], weight, args.outputs[0]}, args.workspace);
   }
 
  private:
-  Primitive make(ConvolutionSpec spec, ActivationKind activation, const Limits& limits) const {
-    spec.bias = has_bias_;
-    if (!needs_input_for_gradient(activation)) spec.activation = activation;
-    return onednn::make_convolution(spec, limits);
-  }
-
-  bool has_bias_;
   Primitive convolution_;
-  std::optional<Primitive> activation_;
-};
-
-bool fuses_own(ActivationKind kind) {
-  return kind == ActivationKind::kNone || kind == ActivationKind::kRelu;
-}
-
-// Convolutions of few channels, by our own loops.
-class Conv2dOwnKernel : public Kernel {
- public:
-  Conv2dOwnKernel(ConvolutionSpec spec, ActivationKind activation, bool has_bias,
-                  const Limits& limits)
-      : spec_(spec),
-        has_bias_(has_bias),
-        has_z_(needs_input_for_gradient(activation)),
-        threads_(limits.threads) {
-    if (fuses_own(activation))
-      spec_.activation = activation;
-    else
-      activation_ =
-          onednn::make_activation(activation, spec.n * spec.oh * spec.ow * spec.o, limits);
-  }
-
-  void run(const KernelArgs& args) override {
-    auto* z = args.out<float>(has_z_ ? 1 : 0);
-    avx2_convolution(spec_, args.in<float>(0), args.in<float>(1),
-                     has_bias_ ? args.in<float>(2) : nullptr, z, args.workspace, threads_);
-    if (activation_) activation_->run({z, args.outputs[0]}, args.workspace);
-  }
-
- private:
-  ConvolutionSpec spec_;
-  bool has_bias_;
-  bool has_z_;
-  int threads_;
-  std::optional<Primitive> activation_;
 };
 
 class Conv2dGradWeightOwnKernel : public Kernel {
@@ -118,24 +134,6 @@ class Conv2dGradWeightOwnKernel : public Kernel {
   ConvolutionSpec spec_;
   bool has_bias_;
   int threads_;
-};
-
-class Conv2dGradInputKernel : public Kernel {
- public:
-  Conv2dGradInputKernel(const ConvolutionSpec& spec, const Limits& limits)
-      : convolution_(onednn::make_convolution_grad_input(spec, limits)) {}
-
-  void prepare(const KernelArgs& args) override {
-    convolution_.prepare(args.inputs[1], args.prepared);
-  }
-
-  void run(const KernelArgs& args) override {
-    const void* weight = convolution_.wants_prepared() ? args.prepared : args.inputs[1];
-    convolution_.run({args.inputs[0], weight, args.outputs[0]}, args.workspace);
-  }
-
- private:
-  Primitive convolution_;
 };
 
 // The library replaces its results, so that what accumulates passes through the workspace.
@@ -187,13 +185,10 @@ Limits limits_of(const Op& op, const NodeTypes& types, const KernelContext& cont
 
 std::unique_ptr<Kernel> Conv2d::cpu_kernel(const NodeTypes& types,
                                            const KernelContext& context) const {
-  const bool has_bias = types.inputs.size() > 2 && types.inputs[2].present();
-  const ConvolutionSpec spec = spec_of(options_, types.inputs[0].shape, types.inputs[1].shape);
-  const Limits limits = limits_of(*this, types, context);
-  if (suits_avx2_convolution(spec) &&
-      avx2_convolution_workspace(spec, limits.threads) <= limits.workspace_bytes)
-    return std::make_unique<Conv2dOwnKernel>(spec, options_.activation, has_bias, limits);
-  return std::make_unique<Conv2dKernel>(spec, options_.activation, has_bias, limits);
+  ConvolutionSpec spec = spec_of(options_, types.inputs[0].shape, types.inputs[1].shape);
+  spec.bias = types.inputs.size() > 2 && types.inputs[2].present();
+  return std::make_unique<Conv2dKernel>(spec, options_.activation,
+                                        limits_of(*this, types, context));
 }
 
 std::unique_ptr<Kernel> Conv2dGradInput::cpu_kernel(const NodeTypes& types,

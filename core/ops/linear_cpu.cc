@@ -1,5 +1,6 @@
 #include <optional>
 
+#include "core/cpu/activation_loops.h"
 #include "core/cpu/avx2_product.h"
 #include "core/cpu/column_sums.h"
 #include "core/cpu/onednn.h"
@@ -22,20 +23,19 @@ class Product {
   };
 
   Product(const Spec& spec, const Limits& limits) : threads_(limits.threads) {
-    const ActivationKind kind = spec.activation;
-    if (has_avx2_product() && (kind == ActivationKind::kNone || kind == ActivationKind::kRelu))
+    if (has_avx2_product())
       own_ = {.m = spec.m,
               .n = spec.n,
               .k = spec.k,
               .b_transposed = spec.b_transposed,
-              .relu = kind == ActivationKind::kRelu};
+              .relu = spec.activation == ActivationKind::kRelu};
     else
       library_ = onednn::make_matmul({.m = spec.m,
                                       .n = spec.n,
                                       .k = spec.k,
                                       .b_transposed = spec.b_transposed,
                                       .bias = spec.bias,
-                                      .activation = kind},
+                                      .activation = spec.activation},
                                      limits);
   }
 
@@ -60,34 +60,45 @@ class LinearKernel : public Kernel {
  public:
   LinearKernel(const NodeTypes& types, ActivationKind activation, const Limits& limits)
       : has_bias_(types.inputs.size() > 2 && types.inputs[2].present()),
-        product_(spec(types, has_bias_, activation), limits) {
-    if (needs_input_for_gradient(activation))
-      activation_ = onednn::make_activation(activation, types.outputs[0].elements(), limits);
-  }
+        has_z_(needs_input_for_gradient(activation)),
+        fused_(fuses(activation) ? activation : ActivationKind::kNone),
+        after_(fuses(activation) ? ActivationKind::kNone : activation),
+        elements_(types.outputs[0].elements()),
+        threads_(limits.threads),
+        product_(spec(types), limits) {}
 
   void prepare(const KernelArgs& args) override { product_.prepare(args); }
 
   void run(const KernelArgs& args) override {
-    auto* z = args.out<float>(activation_ ? 1 : 0);
+    auto* z = args.out<float>(has_z_ ? 1 : 0);
     product_.run(args, has_bias_ ? args.in<float>(2) : nullptr, z);
-    if (activation_) activation_->run({z, args.outputs[0]}, args.workspace);
+    if (after_ != ActivationKind::kNone)
+      activation_forward(after_, z, args.out<float>(0), elements_, threads_);
   }
 
  private:
-  static Product::Spec spec(const NodeTypes& types, bool has_bias, ActivationKind activation) {
+  // The others take a pass of their own: GELU because z is an output too, all of them so that they
+  // have the bits of the op of that name.
+  static bool fuses(ActivationKind kind) {
+    return kind == ActivationKind::kNone || kind == ActivationKind::kRelu;
+  }
+  Product::Spec spec(const NodeTypes& types) const {
     const Shape& weight = types.inputs[1].shape;
-    const bool fused = !needs_input_for_gradient(activation);
-    return {.m = types.outputs[0].elements() / weight[0],
+    return {.m = elements_ / weight[0],
             .n = weight[0],
             .k = weight[1],
             .b_transposed = true,
-            .bias = has_bias,
-            .activation = fused ? activation : ActivationKind::kNone};
+            .bias = has_bias_,
+            .activation = fused_};
   }
 
   bool has_bias_;
+  bool has_z_;
+  ActivationKind fused_;  // into the product
+  ActivationKind after_;
+  int64_t elements_;
+  int threads_;
   Product product_;
-  std::optional<Primitive> activation_;
 };
 
 class LinearGradInputKernel : public Kernel {

@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(256)
                          [&](int64_t image, int oh, int ow, int channel, int64_t offset) {
                            const Window window = window_of(g, oh, ow);
                            Lanes<kLanes> best{};
-                           int place[kLanes];
+                           int place[kLanes] = {};
                            bool first = true;
                            for (int h = window.h_begin; h < window.h_end; ++h)
                              for (int w = window.w_begin; w < window.w_end; ++w) {

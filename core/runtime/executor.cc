@@ -98,7 +98,7 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
   for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
     const Instruction& instruction = segment.instructions[pc];
     if (instruction.last_micro_batch && !entry.last) continue;
-    place_.store(place | static_cast<int64_t>(pc), std::memory_order_relaxed);
+    place_.store(place | static_cast<int64_t>(pc + 1), std::memory_order_relaxed);
     switch (instruction.kind) {
       case InstructionKind::kKernel:
       case InstructionKind::kPrepare:
@@ -115,7 +115,7 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
         break;
       }
       case InstructionKind::kJoin:
-        device_.order(device_.stream(instruction.stream), compute);
+        join(device_.stream(instruction.stream));
         break;
       case InstructionKind::kNorm:
         tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false, compute);
@@ -131,6 +131,12 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
         break;
     }
   }
+}
+
+void Executor::join(Stream stream) {
+  if (const CpuStream* comm = stream.cpu())
+    join_ticket_.store(comm->submitted, std::memory_order_relaxed);
+  device_.order(stream, device_.stream(StreamRole::kCompute));
 }
 
 void Executor::run_kernel(const Segment& segment, const Instruction& instruction,
@@ -153,11 +159,26 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
     kernel.run(args);
 }
 
+// The collectives of a run are enqueued in their order on streams that complete in order, so the
+// one that holds things up is told by how many are left.
+std::string Executor::pending_reductions() const {
+  const CpuStream* stream = device_.stream(StreamRole::kData).cpu();
+  if (!stream) return "the reductions";
+  const int64_t left = join_ticket_.load(std::memory_order_relaxed) - stream->completed.load();
+  const auto all = static_cast<int64_t>(program_.collectives.size());
+  if (left <= 0 || left > all) return "the reductions";
+  return fmt::format("all_reduce of {}", program_.collectives[all - left].what);
+}
+
 std::string Executor::where() const {
   const int64_t place = place_.load(std::memory_order_relaxed);
   const ScheduleEntry& entry = program_.schedule[place >> 32];
   const Segment& segment = program_.segments[entry.segment];
-  const auto pc = static_cast<int>(place & 0xffffffff);
+  const int pc = static_cast<int>(place & 0xffffffff) - 1;
+  if (pc < 0)
+    return fmt::format("{}: data.next of micro-batch {}", program_.name, entry.micro_batch);
+  if (segment.instructions[pc].kind == InstructionKind::kJoin)
+    return fmt::format("{}: waits for {}", program_.name, pending_reductions());
   return fmt::format("{}: {} of micro-batch {}, {}", program_.name, segment.name, entry.micro_batch,
                      describe(program_, segment, pc));
 }

@@ -50,11 +50,17 @@ class Executor {
   // Runs the whole schedule; on CUDA returns once it is enqueued.
   void run(InputSource& source);
 
-  // The instruction being run, in words of the graph; readable from any thread.
+  // What is being run, in words of the graph: "train: backward of micro-batch 0,
+  // conv1/grad_weight", "train: data.next of micro-batch 1", "train: waits for all_reduce of bucket
+  // 3 (...)". Any thread.
   std::string where() const;
+  // Grows with every instruction of a run: of two ranks in one step, the one with less is behind.
+  int64_t place() const { return place_.load(std::memory_order_relaxed); }
 
  private:
   void make_kernels(uint64_t seed);
+  void join(Stream stream);
+  std::string pending_reductions() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
   void run_kernel(const Segment& segment, const Instruction& instruction,
@@ -74,6 +80,7 @@ class Executor {
   std::vector<const void*> inputs_;               // of the micro-batch being run
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
   std::vector<void*> operands_;                   // of the kernel being run
+  std::atomic<int64_t> join_ticket_{0};           // of the last collective that a join waits for
   std::atomic<int64_t> place_{0};                 // schedule entry x 2^32 + instruction
 };
 

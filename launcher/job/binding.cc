@@ -1,5 +1,6 @@
 #include "launcher/job/binding.h"
 
+#include "launcher/job/binding_custom.h"
 #include "launcher/job/binding_io.h"
 #include "launcher/job/binding_model.h"
 
@@ -29,22 +30,6 @@ void bind_synthetic(Io& io, SyntheticOptions& o) {
   io("first_sample", o.first_sample);
 }
 
-struct Parameter {
-  std::string key, value;
-};
-
-template <typename Io>
-void bind_custom(Io& io, CustomDatasetOptions& o) {
-  io("name", o.name);
-  std::vector<Parameter> parameters;
-  for (const auto& [key, value] : o.parameters) parameters.push_back({key, value});
-  io.messages("parameter", parameters, [](auto& fields, Parameter& parameter) {
-    fields("key", parameter.key);
-    fields("value", parameter.value);
-  });
-  for (const Parameter& parameter : parameters) o.parameters[parameter.key] = parameter.value;
-}
-
 template <typename Io>
 void bind_source(Io& io, DatasetOptions& source) {
   choose<IdxOptions>(io, "idx", source, [](auto& fields, IdxOptions& o) {
@@ -68,6 +53,7 @@ template <typename Io>
 void bind_normalize(Io& io, DataOptions& o) {
   IdxOptions* train = idx_of(o.train);
   IdxOptions* eval = idx_of(o.eval);
+  if (std::is_same_v<Io, Writer> && train == nullptr && eval == nullptr) return;  // no pixels
   Normalization normalization = train  ? train->normalization
                                 : eval ? eval->normalization
                                        : Normalization{};

@@ -135,6 +135,9 @@ void bind_model(Io& io, models::ModelOptions& o) {
                                   fields("classes", net.classes);
                                   bind_init(fields, net.init);
                                 });
+  choose<models::CustomModelOptions>(
+      io, "custom", o.network,
+      [](auto& fields, models::CustomModelOptions& custom) { bind_custom(fields, custom); });
   if (io.has("layer") &&
       (std::is_same_v<Io, Reader> || std::holds_alternative<models::LayerList>(o.network))) {
     if (!std::holds_alternative<models::LayerList>(o.network)) o.network = models::LayerList{};

@@ -46,7 +46,7 @@ class Checker {
       excused = excused || diagnostics_.excused(join_path(path, name));
     }
     if (!excused)
-      error(path, "{} names none of {}: add e.g. {}", path, fmt::join(cases, ", "), example);
+      error(path, "{} expects one of {}: add e.g. {}", path, fmt::join(cases, ", "), example);
     return false;
   }
 

@@ -138,7 +138,11 @@ class Override {
   }
 
   void store_text(pb::Message& message, const Field& field, std::string_view value) {
-    if (!is_plain_text(value)) return refuse(path_ + " may not hold control characters");
+    if (!is_plain_text(value)) {
+      places_.forget(path_);
+      diagnostics_.excuse(path_);
+      return refuse(path_ + " may not hold control characters");
+    }
     if (field.is_repeated())
       message.GetReflection()->AddString(&message, &field, std::string(value));
     else

@@ -58,6 +58,10 @@ class ScalarReader {
         origin_(tokens.origin()) {}
 
   bool read() {
+    if (tokens_.at_broken()) {
+      tokens_.advance();
+      return false;
+    }
     switch (field_.cpp_type()) {
       case pb::FieldDescriptor::CPPTYPE_INT32:
         return read_integer<int32_t>();

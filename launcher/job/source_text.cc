@@ -82,7 +82,10 @@ std::string read_job_file(const fs::path& path) {
   std::string text(std::istreambuf_iterator<char>(in), {});
   if (in.bad()) fail("{}:1:1: could not be read to its end", name);
   const size_t bad = first_bad_byte(text);
-  if (bad == std::string::npos) return text;
+  if (bad == std::string::npos) {
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
+  }
   const auto begin = text.begin();
   const size_t line = std::count(begin, begin + static_cast<ptrdiff_t>(bad), '\n') + 1;
   const size_t start = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);

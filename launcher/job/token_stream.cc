@@ -1,6 +1,7 @@
 #include "launcher/job/token_stream.h"
 
 #include <array>
+#include <utility>
 
 #include "launcher/job/suggest.h"
 
@@ -41,6 +42,7 @@ TokenStream::TokenStream(std::string_view text, Origin start, Diagnostics& diagn
 
 void TokenStream::advance() {
   std::swap(current_, next_);
+  current_broken_ = std::exchange(next_broken_, false);
   tokenizer_.Next();
   next_ = tokenizer_.current();
 }
@@ -84,7 +86,12 @@ Origin TokenStream::origin_of(int line, int column) const {
 }
 
 void TokenStream::AddError(int line, int column, const std::string& message) {
-  diagnostics_.add(origin_of(line, column), reworded(message));
+  next_broken_ = true;
+  std::string words = reworded(message);
+  if (line == told_line_ && words == told_) return;
+  diagnostics_.add(origin_of(line, column), words);
+  told_line_ = line;
+  told_ = std::move(words);
 }
 
 }  // namespace trireme::launcher

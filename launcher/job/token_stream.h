@@ -29,6 +29,8 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   bool at_end() const { return current_.type == Tokenizer::TYPE_END; }
   bool at_word() const { return current_.type == Tokenizer::TYPE_IDENTIFIER; }
   bool at(char symbol) const { return is(current_, symbol); }
+  // Whether the token is malformed, which has been reported.
+  bool at_broken() const { return current_broken_; }
   // Whether a field begins here: a word with ":" or "{" after it.
   bool at_field() const { return at_word() && (is(next_, ':') || is(next_, '{')); }
   bool accept(char symbol);
@@ -52,6 +54,9 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   google::protobuf::io::ArrayInputStream input_;
   Tokenizer tokenizer_;
   Token current_, next_;
+  bool current_broken_ = false, next_broken_ = false;
+  int told_line_ = -1;  // of the last error, and its words: one of a kind a line is enough
+  std::string told_;
 };
 
 }  // namespace trireme::launcher

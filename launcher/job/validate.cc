@@ -12,6 +12,7 @@ namespace {
 // The name of a folder that no shell or file system stumbles over.
 void check_name(const JobOptions& options, Checker& check) {
   const std::string& name = options.name;
+  if (!check.given("name")) return;  // taken from the file's, and made to fit
   const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
     return std::isalnum(c) || c == '.' || c == '_' || c == '-';
   });

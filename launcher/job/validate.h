@@ -14,6 +14,10 @@ void validate(const JobOptions& options, Diagnostics& diagnostics);
 void validate_model(const models::ModelOptions& model, Checker& check);
 void validate_data(const DataOptions& data, Checker& check);
 
+// Of what an outside project brings: a name, and parameters of different keys.
+void check_custom(const std::string& path, const std::string& name, size_t parameters,
+                  Checker& check);
+
 // Gives layers without inputs the layer before them, the first one the data.
 void connect_layers(models::ModelOptions& model);
 

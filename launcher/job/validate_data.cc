@@ -65,23 +65,13 @@ void check_synthetic(const std::string& path, const SyntheticOptions& o, Checker
                 o.width, o.channels, kMostOfAnything);
 }
 
-void check_custom(const std::string& path, const CustomDatasetOptions& o, Checker& check) {
-  if (check.required(path + ".name", "name: \"my_dataset\"") && o.name.empty())
-    check.error(path + ".name", "{}.name is empty; name a dataset of the program", path);
-  size_t given = 0;
-  for (; check.given(fmt::format("{}.parameter[{}]", path, given)); ++given)
-    check.required(fmt::format("{}.parameter[{}].key", path, given), "key: \"folder\"");
-  if (given > o.parameters.size())
-    check.error(path + ".parameter", "{}.parameter: two have the same key; remove one", path);
-}
-
 void check_source(const std::string& path, const DatasetOptions& source, Checker& check) {
   if (!check.required_case(path, {"idx", "synthetic", "custom"}, "synthetic {}")) return;
   if (check.given(path + ".idx")) check_idx(path + ".idx", std::get<IdxOptions>(source), check);
   if (const auto* synthetic = std::get_if<SyntheticOptions>(&source))
     check_synthetic(path + ".synthetic", *synthetic, check);
   if (const auto* custom = std::get_if<CustomDatasetOptions>(&source))
-    check_custom(path + ".custom", *custom, check);
+    check_custom(path + ".custom", custom->name, custom->parameters.size(), check);
 }
 
 void check_normalize(const DataOptions& data, Checker& check) {
@@ -97,6 +87,17 @@ void check_normalize(const DataOptions& data, Checker& check) {
 }
 
 }  // namespace
+
+void check_custom(const std::string& path, const std::string& name, size_t parameters,
+                  Checker& check) {
+  if (check.required(path + ".name", "name: \"mine\"") && name.empty())
+    check.error(path + ".name", "{}.name is empty; name one that the program brings", path);
+  size_t given = 0;
+  for (; check.given(fmt::format("{}.parameter[{}]", path, given)); ++given)
+    check.required(fmt::format("{}.parameter[{}].key", path, given), "key: \"folder\"");
+  if (given > parameters)
+    check.error(path + ".parameter", "{}.parameter: two have the same key; remove one", path);
+}
 
 void validate_data(const DataOptions& data, Checker& check) {
   if (!check.required("data", "data { train { synthetic {} } }")) return;

@@ -176,11 +176,15 @@ class LayerListCheck {
   void check_inputs(size_t i) {
     const LayerOptions& layer = layers_[i];
     if (std::holds_alternative<std::monostate>(layer.op)) return;
-    const size_t expected = std::holds_alternative<AddLayer>(layer.op) ? 2 : 1;
-    if (layer.inputs.size() != expected)
-      check_.error(path(i) + ".input", "{} ({}) expects {}, got {}: add e.g. input: [\"a\", \"b\"]",
-                   path(i), in_quotes(layer.name), expected == 2 ? "two inputs" : "one input",
-                   layer.inputs.size());
+    const bool add = std::holds_alternative<AddLayer>(layer.op);
+    if (add && layer.inputs.size() != 2)
+      check_.error(path(i) + ".input",
+                   "{} ({}) adds two inputs, got {}: name them, e.g. input: [\"a\", \"b\"]",
+                   path(i), in_quotes(layer.name), layer.inputs.size());
+    if (!add && layer.inputs.size() != 1)
+      check_.error(path(i) + ".input",
+                   "{} ({}) reads one input, got {}: put an add layer before it, or name one",
+                   path(i), in_quotes(layer.name), layer.inputs.size());
     for (size_t k = 0; k < layer.inputs.size(); ++k)
       check_reference(i, fmt::format("{}.input[{}]", path(i), k), layer.inputs[k]);
     if (const auto* loss = std::get_if<MeanSquaredErrorLayer>(&layer.op))
@@ -205,6 +209,7 @@ class LayerListCheck {
                             in_quotes(name), path(j));
     auto candidates = known_;
     candidates.push_back(kDataInput);
+    used_.insert(closest(name, candidates));  // and not told of as unused
     check_.error(field, "{} ({}) is no layer before {}{}", field, in_quotes(name), path(i),
                  did_you_mean(name, candidates, "there are"));
   }
@@ -244,7 +249,7 @@ void check_mlp(const MlpOptions& mlp, Checker& check) {
 
 void validate_model(const ModelOptions& model, Checker& check) {
   if (!check.required("model", "model { lenet5 {} }")) return;
-  if (!check.required_case("model", {"mlp", "lenet5", "layer"}, "lenet5 {}")) return;
+  if (!check.required_case("model", {"mlp", "lenet5", "custom", "layer"}, "lenet5 {}")) return;
   if (const auto* mlp = std::get_if<MlpOptions>(&model.network)) check_mlp(*mlp, check);
   if (const auto* layers = std::get_if<LayerList>(&model.network))
     LayerListCheck(*layers, check).run();
@@ -252,6 +257,8 @@ void validate_model(const ModelOptions& model, Checker& check) {
     check.count("model.lenet5.classes", lenet5->classes);
     check_init("model.lenet5.init", lenet5->init, check);
   }
+  if (const auto* custom = std::get_if<CustomModelOptions>(&model.network))
+    check_custom("model.custom", custom->name, custom->parameters.size(), check);
 }
 
 void connect_layers(ModelOptions& model) {

@@ -1,11 +1,11 @@
 // The communicator suite over real MPI: started by mpirun with 2 and 4 ranks (targets.cmake).
 //
 //   mpi_suite               every case on all ranks, then on both halves of them at once
-//   mpi_suite --pieces      the same with a largest MPI count of 700 elements, so that long calls are cut
-//   mpi_suite --expect N    fails unless there are N ranks
-//   mpi_suite --abort       the last rank ends the job with code 72 while the others wait for it
-//   mpi_suite --throw       the last rank throws before a collective; nobody may hang
-//   mpi_suite --time        latency of the engine against blocking calls (docs, not a test)
+//   mpi_suite --pieces      the same with a largest MPI count of 20,000 elements, so that long
+//   calls are cut mpi_suite --expect N    fails unless there are N ranks mpi_suite --abort the last
+//   rank ends the job with code 72 while the others wait for it mpi_suite --throw       the last
+//   rank throws before a collective; nobody may hang mpi_suite --time        latency of the engine
+//   against blocking calls (docs, not a test)
 
 #include <cstdio>
 #include <cstring>
@@ -45,7 +45,7 @@ void run_suite(World& world) {
     const auto half = world.communicator().split(world.rank() % 2, world.rank());
     test_case.run(*half);
     barrier(world.communicator());
-    if (world.rank() == 0) std::printf("ok %s\n", test_case.name);
+    if (world.rank() == 0) std::printf("ok %s\n", test_case.name), std::fflush(stdout);
   }
 }
 
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   const comm::Arguments arguments = comm::parse(argc, argv);
   std::unique_ptr<comm::World> world;
   try {
-    world = std::make_unique<comm::World>(comm::detect_launch(), arguments.pieces ? 700 : 0);
+    world = std::make_unique<comm::World>(comm::detect_launch(), arguments.pieces ? 20'000 : 0);
     comm::run(*world, arguments);
   } catch (const std::exception& error) {
     const auto* ours = dynamic_cast<const Error*>(&error);

@@ -35,7 +35,7 @@ double median_us(int times, const Call& call) {
 // of an MPI_Iallreduce polled without pause, and of the engine with the host waiting.
 void time_engine(World& world) {
   for (const int64_t bytes : {int64_t{4}, int64_t{1} << 20, int64_t{1} << 24}) {
-    const int times = bytes > 1 << 20 ? 15 : bytes > 4 ? 60 : 2000;
+    const int times = bytes > 1 << 20 ? 9 : bytes > 4 ? 21 : 301;
     std::vector<float> values(bytes / 4, 1.0f);
     double blocking = 0, polled = 0;
     world.engine()->run([&] {

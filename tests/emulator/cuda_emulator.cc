@@ -71,7 +71,8 @@ struct Thread {
   bool same_call(const Thread& other) const {
     return op == other.op && mask == other.mask && where.line() == other.where.line() &&
            where.column() == other.where.column() &&
-           std::strcmp(where.file_name(), other.where.file_name()) == 0;
+           (where.file_name() == other.where.file_name() ||
+            std::strcmp(where.file_name(), other.where.file_name()) == 0);
   }
 };
 
@@ -91,7 +92,8 @@ class Block {
   int pick();
   void release(int thread);
   void release_barrier_if_full();
-  void release_warp_if_full(int warp);
+  void release_call_of(int lane);
+  void release_warp_of(int lane);
   uint64_t result_of(const Thread& lane, int warp, unsigned lanes) const;
   [[noreturn]] void report_divergence() const;
 
@@ -130,7 +132,7 @@ void Block::run(const std::function<void()>& body) {
     threads_[current_].state = Thread::State::kDone;
     ready_.erase(current_);
     ++done;
-    release_warp_if_full(current_ / 32);  // the others no longer wait for this lane
+    release_warp_of(current_);
   }
 }
 
@@ -176,37 +178,38 @@ uint64_t Block::exchange(WarpOp op, unsigned mask, uint64_t value, int source_la
   threads_[caller] = {Thread::State::kInWarp, where, op, mask, value, source_lane};
   ready_.erase(caller);
   Fiber& own = fiber(caller);
-  release_warp_if_full(caller / 32);
+  release_call_of(caller);
   own.yield();
   return threads_[caller].value;
 }
 
-// Releases every group of lanes that wait in the same call and whose mask names no other live
-// lane.
-void Block::release_warp_if_full(int warp) {
-  const int begin = 32 * warp, end = std::min<int>(begin + 32, static_cast<int>(threads_.size()));
-  for (int first = begin; first < end; ++first) {
-    const Thread group = threads_[first];
-    if (group.state != Thread::State::kInWarp) continue;
-    unsigned waiting = 0, missing = 0;
-    for (int i = begin; i < end; ++i) {
-      if ((group.mask >> (i - begin) & 1) == 0) continue;
-      const Thread& lane = threads_[i];
-      if (lane.state == Thread::State::kInWarp && lane.same_call(group))
-        waiting |= 1u << (i - begin);
-      else if (lane.state != Thread::State::kDone)
-        missing |= 1u << (i - begin);
-    }
-    if (missing != 0) continue;
-    std::array<uint64_t, 32> results{};
-    for (int i = begin; i < end; ++i)
-      if (waiting >> (i - begin) & 1) results[i - begin] = result_of(threads_[i], warp, waiting);
-    for (int i = begin; i < end; ++i)
-      if (waiting >> (i - begin) & 1) {
-        threads_[i].value = results[i - begin];
-        release(i);
-      }
+// Releases the lanes that wait in the same call as `lane`, if its mask names no other live lane.
+void Block::release_call_of(int lane) {
+  const Thread call = threads_[lane];
+  const int begin = lane / 32 * 32, lanes = std::min(32, static_cast<int>(threads_.size()) - begin);
+  unsigned waiting = 0;
+  // From the top: in forward order the lanes that have yet to come are found at once.
+  for (int i = lanes - 1; i >= 0; --i) {
+    const Thread& other = threads_[begin + i];
+    if ((call.mask >> i & 1) == 0 || other.state == Thread::State::kDone) continue;
+    if (other.state != Thread::State::kInWarp || !other.same_call(call)) return;
+    waiting |= 1u << i;
   }
+  std::array<uint64_t, 32> results;
+  for (int i = 0; i < lanes; ++i)
+    if (waiting >> i & 1) results[i] = result_of(threads_[begin + i], begin / 32, waiting);
+  for (int i = 0; i < lanes; ++i)
+    if (waiting >> i & 1) {
+      threads_[begin + i].value = results[i];
+      release(begin + i);
+    }
+}
+
+// A lane has exited, and nobody waits for it any longer.
+void Block::release_warp_of(int lane) {
+  const int begin = lane / 32 * 32, end = std::min(begin + 32, static_cast<int>(threads_.size()));
+  for (int i = begin; i < end; ++i)
+    if (threads_[i].state == Thread::State::kInWarp) release_call_of(i);
 }
 
 uint64_t Block::result_of(const Thread& lane, int warp, unsigned lanes) const {

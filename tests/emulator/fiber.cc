@@ -13,7 +13,7 @@
 namespace emulator {
 namespace {
 
-Fiber* entering = nullptr;  // makecontext passes ints only
+Fiber* entering = nullptr;  // an entry takes no argument
 
 void begin_switch([[maybe_unused]] void** save, [[maybe_unused]] const void* stack,
                   [[maybe_unused]] size_t bytes) {
@@ -41,19 +41,20 @@ Fiber::Fiber() {
 
 Fiber::~Fiber() { munmap(stack_, kStackBytes); }
 
-void Fiber::start(const std::function<void()>& body) {
+// Frames that never returned have left their red zones behind: those of the entry after every
+// run, all of them after a run that was abandoned.
+void Fiber::unpoison([[maybe_unused]] size_t top_bytes) {
 #ifdef __SANITIZE_ADDRESS__
-  // Frames that never returned have left their red zones behind.
-  __asan_unpoison_memory_region(stack_, kStackBytes);
+  __asan_unpoison_memory_region(static_cast<char*>(stack_) + kStackBytes - top_bytes, top_bytes);
 #endif
+}
+
+void Fiber::start(const std::function<void()>& body) {
+  unpoison(ended_ ? kEntryBytes : kStackBytes);
   body_ = &body;
   failure_ = nullptr;
   ended_ = false;
-  getcontext(&here_);
-  here_.uc_stack.ss_sp = stack_;
-  here_.uc_stack.ss_size = kStackBytes;
-  here_.uc_link = nullptr;
-  makecontext(&here_, &Fiber::enter, 0);
+  here_.prepare(stack_, kStackBytes, &Fiber::enter);
 }
 
 void Fiber::enter() {
@@ -72,7 +73,7 @@ bool Fiber::resume() {
   entering = this;
   void* own_fake_stack = nullptr;
   begin_switch(&own_fake_stack, stack_, kStackBytes);
-  swapcontext(&caller_, &here_);
+  caller_.switch_to(here_);
   end_switch(own_fake_stack, nullptr, nullptr);
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   return ended_;
@@ -85,7 +86,7 @@ void Fiber::yield() {
 
 void Fiber::switch_out(bool for_good) {
   begin_switch(for_good ? nullptr : &fake_stack_, caller_stack_, caller_stack_bytes_);
-  swapcontext(&here_, &caller_);
+  here_.switch_to(caller_);
 }
 
 }  // namespace emulator

@@ -4,11 +4,11 @@
 // stacks from block to block.
 #pragma once
 
-#include <ucontext.h>
-
 #include <cstddef>
 #include <exception>
 #include <functional>
+
+#include "context.h"
 
 namespace emulator {
 
@@ -33,11 +33,13 @@ class Fiber {
  private:
   static void enter();
   void switch_out(bool for_good);
+  void unpoison(size_t top_bytes);
 
   static constexpr size_t kStackBytes = 128 << 10;
+  static constexpr size_t kEntryBytes = 2048;  // of enter() and what it calls when a body ends
   void* stack_ = nullptr;
-  ucontext_t here_{};    // where the fiber goes on
-  ucontext_t caller_{};  // where resume() goes on
+  Context here_;    // where the fiber goes on
+  Context caller_;  // where resume() goes on
   const std::function<void()>* body_ = nullptr;
   std::exception_ptr failure_;
   bool ended_ = true;

@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/ops/accuracy.h"
+#include "core/ops/dropout.h"
 #include "core/ops/linear.h"
 #include "core/ops/softmax_cross_entropy.h"
 #include "core/optim/parameter_groups.h"
@@ -29,7 +30,9 @@ Graph small_graph(const SmallNet& net, int64_t batch) {
         graph.parameter(name + "/bias", {{outputs}, DType::kF32}, Init::uniform(-0.5f, 0.5f));
     return graph.add(name, std::make_shared<Linear>(LinearOptions{f}), {x, w, b}).front();
   };
-  const ValueId hidden = linear("fc1", data, net.hidden, ActivationKind::kRelu);
+  ValueId hidden = linear("fc1", data, net.hidden, ActivationKind::kRelu);
+  if (net.dropout > 0)
+    hidden = graph.add1("dropout", std::make_shared<Dropout>(net.dropout, "dropout"), {hidden});
   const ValueId logits = linear("fc2", hidden, net.classes, ActivationKind::kNone);
   const std::vector<ValueId> operands{logits, labels, weights};
   const auto loss = std::make_shared<SoftmaxCrossEntropy>(SoftmaxCrossEntropyOptions{});
@@ -53,7 +56,9 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
                               .micro_batch = micro_batch,
                               .micro_batches = net.micro_batches,
                               .update = true});
-  plan.eval = build_program(small_graph(net, micro_batch), plan.layout,
+  SmallNet eval = net;
+  eval.dropout = 0;
+  plan.eval = build_program(small_graph(eval, micro_batch), plan.layout,
                             {.name = "eval",
                              .device = device,
                              .micro_batch = micro_batch,

@@ -15,6 +15,7 @@ struct SmallNet {
   int64_t batch = 12, inputs = 7, hidden = 9, classes = 5;
   int micro_batches = 1;
   float clip_norm = 0;
+  float dropout = 0;  // of the hidden layer
   core::OptimizerOptions optimizer = core::SgdOptions{};
   float lr = 0.1f;
 };

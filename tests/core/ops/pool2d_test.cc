@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/ops/pool2d_shape.h"
 #include "tests/support/op_check.h"
+#include "tests/support/pool2d_cases.h"
 #include "tests/support/references.h"
 
 namespace trireme::test {
@@ -20,65 +21,12 @@ using core::PoolKind;
 using core::Shape;
 using core::ValueType;
 
-// {y, which} of one window.
-std::pair<double, double> pool_window(const Pool2dOptions& options, const core::Pool2dShape& s,
-                                      const std::vector<double>& x, int64_t n, int64_t oh,
-                                      int64_t ow, int64_t c) {
-  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
-  int64_t which = -1, inside = 0;
-  for (int64_t i = 0; i < options.kernel_h; ++i)
-    for (int64_t j = 0; j < options.kernel_w; ++j) {
-      const int64_t h = oh * options.stride_h - options.pad_h + i;
-      const int64_t w = ow * options.stride_w - options.pad_w + j;
-      if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
-      const double value = x[((n * s.h + h) * s.w + w) * s.c + c];
-      if (value > largest) {
-        largest = value;
-        which = i * options.kernel_w + j;
-      }
-      sum += value;
-      ++inside;
-    }
-  if (options.kind == PoolKind::kMax) return {largest, static_cast<double>(which)};
-  if (options.count_include_pad) inside = options.kernel_h * options.kernel_w;
-  return {sum / static_cast<double>(inside), 0};
-}
-
-std::vector<std::vector<double>> reference(const Pool2dOptions& options, const HostTensor& x) {
-  const core::Pool2dShape s = core::pool_shape(options, x.type.shape);
-  std::vector<double> y, which;
-  for (int64_t n = 0; n < s.n; ++n)
-    for (int64_t oh = 0; oh < s.oh; ++oh)
-      for (int64_t ow = 0; ow < s.ow; ++ow)
-        for (int64_t c = 0; c < s.c; ++c) {
-          const auto [value, place] = pool_window(options, s, x.values, n, oh, ow, c);
-          y.push_back(value);
-          which.push_back(place);
-        }
-  if (options.kind == PoolKind::kMax) return {y, which};
-  return {y};
-}
-
-OpCase pool_case(Shape x, Pool2dOptions options) {
-  Random random(static_cast<uint64_t>(x.elements()));
-  OpCase op_case{
-      .name = fmt::format("pool2d {} {} ({}, {}) stride ({}, {}) pad ({}, {})",
-                          options.kind == PoolKind::kMax ? "max" : "average", x.str(),
-                          options.kernel_h, options.kernel_w, options.stride_h, options.stride_w,
-                          options.pad_h, options.pad_w),
-      .op = std::make_shared<Pool2d>(options),
-      .inputs = {random.distinct(x)},
-      .reference = [options](const auto& inputs) { return reference(options, inputs[0]); }};
-  op_case.activations = {0};
-  return op_case;
-}
-
 void check_everywhere(Shape x, Pool2dOptions options) {
   for (int threads : {1, 2, 3}) {
     auto device = make_cpu_op_device(threads);
     for (PoolKind kind : {PoolKind::kMax, PoolKind::kAverage}) {
       options.kind = kind;
-      check_op(*device, pool_case(x, options));
+      check_op(*device, pool2d_case(x, options));
     }
   }
 }

@@ -163,7 +163,14 @@ TEST(Session, NamesWhatItDoesNotKnow) {
   } catch (const InvalidArgument& error) {
     EXPECT_STREQ(error.what(), "[parameters] has no parameter 'fc3/weight'");
   }
-  EXPECT_THAT(cpu.session.where(), ::testing::HasSubstr("train: forward of micro-batch 0"));
+}
+
+TEST(Session, SaysWhereItIs) {
+  CpuSession cpu(SmallNet{});
+  EXPECT_EQ(cpu.session.where(), "train: data.next of micro-batch 0");
+  SmallBatches batch(SmallNet{}, 1);
+  cpu.session.train_step(batch);
+  EXPECT_EQ(cpu.session.where(), "train: update of micro-batch 0, optimizer update");
 }
 
 #ifdef TRIREME_COUNTS_ALLOCATIONS

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <thread>
 #include <vector>
 
 #include "launcher/data/idx.h"
@@ -97,23 +98,6 @@ TEST(Loader, EvaluationEndsInPaddingAndCanBeRepeated) {
   }
 }
 
-TEST(Loader, HeldBatchesStayAsTheyAre) {
-  const auto sampler = std::make_shared<SequentialSampler>(100);
-  Loader loader(std::make_shared<Counting>(100), sampler, {4, 1, 0, 4}, ordinary_memory(), 3);
-  loader.start(0);
-  std::vector<const Batch*> held;
-  for (int i = 0; i < 3; ++i) held.push_back(&loader.next());
-  EXPECT_THROW(loader.next(), InvalidArgument);
-  EXPECT_THROW(loader.start(0), InvalidArgument);
-  loader.release();
-  EXPECT_EQ(&loader.next(), held[0]);
-  expect_batch(*held[1], *sampler, 4);
-  expect_batch(*held[2], *sampler, 8);
-  expect_batch(*held[0], *sampler, 12);
-  for (int i = 0; i < 3; ++i) loader.release();
-  EXPECT_THROW(loader.release(), InvalidArgument);
-}
-
 // Waits until `holds`; false after ten seconds.
 bool eventually(const std::function<bool()>& holds) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -122,6 +106,26 @@ bool eventually(const std::function<bool()>& holds) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return true;
+}
+
+TEST(Loader, HeldBatchesStayAsTheyAre) {
+  const auto sampler = std::make_shared<SequentialSampler>(100);
+  const auto dataset = std::make_shared<Counting>(100);
+  Loader loader(dataset, sampler, {4, 1, 0, 4}, ordinary_memory(), 3);
+  loader.start(0);
+  std::vector<const Batch*> held;
+  for (int i = 0; i < 3; ++i) held.push_back(&loader.next());
+  EXPECT_THROW(loader.next(), InvalidArgument);
+  EXPECT_THROW(loader.start(0), InvalidArgument);
+  loader.release();
+  EXPECT_EQ(&loader.next(), held[0]);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // time to read too much
+  EXPECT_EQ(dataset->reads, 16);
+  expect_batch(*held[1], *sampler, 4);
+  expect_batch(*held[2], *sampler, 8);
+  expect_batch(*held[0], *sampler, 12);
+  for (int i = 0; i < 3; ++i) loader.release();
+  EXPECT_THROW(loader.release(), InvalidArgument);
 }
 
 TEST(Loader, ReadsAheadAsFarAsItsBuffersAndRests) {

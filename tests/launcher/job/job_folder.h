@@ -32,6 +32,8 @@ class JobFolder {
   std::filesystem::path path(std::string_view file) const { return path_ / file; }
   void write(std::string_view file, std::string_view text) const {
     std::filesystem::create_directories(path(file).parent_path());
+    // A new file each time: some file systems flush one that is emptied and written again.
+    std::filesystem::remove(path(file));
     std::ofstream(path(file), std::ios::binary) << text;
   }
   LoadedJob load(std::string_view text, const std::vector<std::string>& sets = {}) const {

@@ -1,0 +1,76 @@
+#include "launcher/job/help.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace trireme::launcher {
+namespace {
+
+std::string refusal(const std::string& path) {
+  try {
+    return help(path);
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+}
+
+TEST(Help, OfAField) {
+  EXPECT_EQ(help("train.micro_batch"), R"(train.micro_batch: int64
+    Samples that a rank computes at a time; gradients are added up until its share of the global
+    batch is done. 0: the whole share at once. Default: 0.
+)");
+}
+
+TEST(Help, OfAnEnum) {
+  EXPECT_EQ(help("train.determinism"), R"(train.determinism: RUN | NONE | LAYOUT
+    Which runs give the same bits. LAYOUT is not available in this version. Default: RUN.
+
+  RUN
+      The same layout twice gives the same bits.
+  NONE
+      Whatever is fastest.
+  LAYOUT
+      The same bits from any number of ranks.
+)");
+}
+
+TEST(Help, OfAMessage) {
+  EXPECT_EQ(help("data.train"), R"(data.train: { ... }
+    Samples to train on. Required.
+
+  one of
+    idx: { ... }
+        Images and labels in files of MNIST's format, plain or .gz.
+    synthetic: { ... }
+        Classes that can be learnt, made from a seed: needs no files.
+    custom: { ... }
+        A dataset that an outside program brings.
+)");
+}
+
+TEST(Help, OfTheJob) {
+  const std::string top = help();
+  for (const char* field : {"name: string", "model: {", "data: {", "train: {", "optimizer: {",
+                            "schedule: {", "parallel: {", "logging: {"})
+    EXPECT_THAT(top, testing::HasSubstr(std::string("\n  ") + field));
+}
+
+TEST(Help, ListsNeedNoIndex) {
+  EXPECT_EQ(help("model.layer[2].conv2d.kernel"),
+            "model.layer.conv2d.kernel: list of int64\n    Extent of the window. Required.\n");
+}
+
+TEST(Help, OfNothing) {
+  EXPECT_EQ(refusal("train.sed"),
+            "help train.sed: unknown field \"sed\" of train; did you mean \"seed\"?");
+  EXPECT_EQ(refusal("train.seed.x"), "help train.seed.x: train.seed has no fields");
+  EXPECT_EQ(refusal("train."),
+            "help train.: unknown field \"\" of train; its fields: global_batch, "
+            "micro_batch, epochs, steps, seed, precision, determinism, "
+            "recompute, eval_every_steps");
+}
+
+}  // namespace
+}  // namespace trireme::launcher

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Breaks the code on purpose, one place at a time, and checks that a test notices.
+
+    tests/mutants.py [NAME...]       all mutants, or those named; prints a markdown table
+
+Each mutant is one replacement of text in a copy of the tree (build/mutants). Its tests are built and
+run: they must fail, and must have passed before. Exits with 1 if a mutant survives.
+"""
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPY = ROOT / "build" / "mutants" / "tree"
+BUILD = ROOT / "build" / "mutants" / "build"
+
+
+@dataclass
+class Mutant:
+    name: str
+    what: str
+    file: str
+    old: str
+    new: str
+    target: str
+    tests: str  # a gtest filter
+
+
+MUTANTS = [
+    Mutant("wait", "the update does not wait for the reductions", "core/runtime/executor.cc",
+           "case InstructionKind::kJoin:", "case InstructionKind::kJoin: break;\n      case static_cast<InstructionKind>(99):",
+           "parallel_tests", "*DataParallel*"),
+    Mutant("scale", "backward is not divided by the global batch", "core/graph/differentiate.cc",
+           "options_.loss_scale / nominal", "options_.loss_scale / 1.0", "core_tests", "Session.*"),
+    Mutant("bucket", "the last bucket is not reduced", "parallel/data_parallel.cc",
+           "for (size_t i = 0; i < layout.buckets.size(); ++i) {",
+           "for (size_t i = 0; i + 1 < layout.buckets.size(); ++i) {", "parallel_tests", "*DataParallel*"),
+    Mutant("barrier", "a block reduction reads before all warps have written", "core/cuda/reduce.cuh",
+           "  if (lane == 0) of_warp[warp] = v;\n  __syncthreads();",
+           "  if (lane == 0) of_warp[warp] = v;", "emulator_tests", "*"),
+    Mutant("pad", "convolution forgets the padding above", "core/cpu/onednn.cc",
+           "return {spec.pad_h, spec.pad_w};", "return {0, spec.pad_w};", "core_tests", "*onv*"),
+    Mutant("gradient", "the derivative of sigmoid loses a factor", "core/kernels/activation.h",
+           "return y * (1.0f - y);", "return (1.0f - y);", "core_tests", "*ctivation*:*igmoid*"),
+    Mutant("seed", "dropout ignores the job's seed", "core/ops/dropout_cpu.cc",
+           "random_key(context.seed,", "random_key(0,", "core_tests", "*ropout*"),
+    Mutant("shape", "a graph may hold a linear layer whose widths differ", "core/ops/linear.cc",
+           " ||\n      x.shape[-1] != weight.shape[1])\n    fail(\"[linear] expects x", ")\n    fail(\"[linear] expects x",
+           "core_tests", "*inear*"),
+    Mutant("sample", "dropout draws the same masks on every rank", "core/runtime/executor.cc",
+           "sample_offset_ + entry.micro_batch * program_.micro_batch",
+           "entry.micro_batch * program_.micro_batch", "parallel_tests", "*DataParallel*"),
+    Mutant("overwrite", "memory is taken over while somebody still reads it", "core/program/storage.cc",
+           "if (storage < 0 || storages_[storage].range.end != id) return -1;",
+           "if (storage < 0) return -1;", "core_tests", "Storage.*"),
+    Mutant("accumulate", "later micro-batches replace the gradient", "core/runtime/executor.cc",
+           ".accumulate = instruction.accumulate || !entry.first,",
+           ".accumulate = instruction.accumulate,", "core_tests", "Session.*"),
+    Mutant("predicate", "a non-finite step is applied", "core/kernels/optimizer.h",
+           "step->apply = apply ? 1 : 0;", "step->apply = 1;", "core_tests", "Session.*"),
+    Mutant("padding samples", "padding counts in an evaluation", "launcher/data/sampler.h",
+           "Draw{0, 0}", "Draw{0, 1}", "launcher_tests", "*"),
+    Mutant("order", "every epoch has the same order", "launcher/data/sampler.h",
+           "n / size_, size_)(n % size_)", "0, size_)(n % size_)", "launcher_tests", "*"),
+    Mutant("count", "the collective hash forgets the count", "comm/group_transport.cc",
+           "call.count};", "0};", "comm_tests", "*"),
+]
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def passes(mutant):
+    """Whether the mutant's tests build and pass; a mutant that does not compile is an error."""
+    built = run("cmake", "--build", BUILD, "--target", mutant.target, "-j", "2")
+    if built.returncode:
+        sys.exit(f"{mutant.name}: does not compile\n{built.stdout[-3000:]}")
+    binary = next(BUILD.rglob(mutant.target))
+    try:
+        tests = subprocess.run([binary, f"--gtest_filter={mutant.tests}"], capture_output=True,
+                               text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return False, "ran past 300 s"
+    failed = [line.split()[3].rstrip(",") for line in tests.stdout.splitlines()
+              if line.startswith("[  FAILED  ]") and "ms)" in line]
+    if tests.returncode == 0 and " 0 tests " in tests.stdout:
+        sys.exit(f"{mutant.name}: no test matches {mutant.tests}")
+    return tests.returncode == 0, failed[0] if failed else f"status {tests.returncode}"
+
+
+def main():
+    chosen = [m for m in MUTANTS if not sys.argv[1:] or m.name in sys.argv[1:]]
+    COPY.mkdir(parents=True, exist_ok=True)
+    files = run("git", "-C", ROOT, "ls-files").stdout.split()
+    for file in files:
+        copy = COPY / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not copy.exists() or copy.read_bytes() != (ROOT / file).read_bytes():
+            shutil.copy2(ROOT / file, copy)
+    configured = run("cmake", "-S", COPY, "-B", BUILD, "-G", "Ninja", "-DTRIREME_CUDA=OFF",
+                     "-DTRIREME_BENCH=OFF", "-DCMAKE_BUILD_TYPE=Release",
+                     "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG")
+    if configured.returncode:
+        sys.exit(configured.stderr)
+    survivors = []
+    print("| mutant | what is broken | noticed by |\n|---|---|---|")
+    for mutant in chosen:
+        path = COPY / mutant.file
+        whole = path.read_text()
+        if whole.count(mutant.old) != 1:
+            sys.exit(f"{mutant.name}: {mutant.file} holds the text {whole.count(mutant.old)} times")
+        ok, detail = passes(mutant)
+        if not ok:
+            sys.exit(f"{mutant.name}: its tests fail without it: {detail}")
+        path.write_text(whole.replace(mutant.old, mutant.new))
+        try:
+            ok, detail = passes(mutant)
+        finally:
+            path.write_text(whole)
+        print(f"| {mutant.name} | {mutant.what} | {'NOBODY' if ok else detail} |", flush=True)
+        if ok:
+            survivors.append(mutant.name)
+    sys.exit(f"survived: {', '.join(survivors)}" if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
