@@ -40,9 +40,11 @@ void GradientBuilder::emit(std::string suffix, OpPtr op, std::vector<ValueId> in
   for (size_t i = 0; i < types.size(); ++i) {
     const ValueId of = node_.inputs[of_inputs[i]];
     Value value{.name = graph_.value(of).name + "/grad", .type = types[i], .producer = id};
-    if (of_parameter) {
+    if (of_parameter && wants_[of_inputs[i]]) {
       value.role = Role::kGradient;
       value.parameter = of;
+    } else if (of_parameter) {
+      value.name += ":unused";  // of a frozen weight whose bias is trained: made, and dropped
     } else {
       value.name = fmt::format("{}@{}", value.name, id);  // one of several contributions
     }

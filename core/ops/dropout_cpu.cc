@@ -12,10 +12,10 @@ namespace {
 
 constexpr int64_t kQuads = 64;  // drawn at a time: 1 KiB of draws
 
-// draws[4 q + lane] of quads [first, first + kQuads) of one sample.
-TRIREME_SIMD void draw_quads(const DropoutRule& rule, int64_t sample, int64_t first,
+// draws[4 q + lane] of quads [first, first + quads) of one sample.
+TRIREME_SIMD void draw_quads(DropoutRule rule, int64_t sample, int64_t first, int64_t quads,
                              uint32_t* draws) {
-  for (int64_t q = 0; q < kQuads; ++q) {
+  for (int64_t q = 0; q < quads; ++q) {
     const PhiloxBlock block = dropout_draws(rule, sample, first + q);
     for (int lane = 0; lane < 4; ++lane) draws[4 * q + lane] = block.lane[lane];
   }
@@ -30,8 +30,9 @@ TRIREME_SIMD void apply_draws(DropoutRule rule, const uint32_t* draws, const flo
 void drop_row(const DropoutRule& rule, int64_t sample, const float* x, float* y, int64_t count) {
   uint32_t draws[4 * kQuads];
   for (int64_t begin = 0; begin < count; begin += 4 * kQuads) {
-    draw_quads(rule, sample, begin / 4, draws);
-    apply_draws(rule, draws, x + begin, y + begin, std::min(4 * kQuads, count - begin));
+    const int64_t part = std::min(4 * kQuads, count - begin);
+    draw_quads(rule, sample, begin / 4, (part + 3) / 4, draws);
+    apply_draws(rule, draws, x + begin, y + begin, part);
   }
 }
 

@@ -1,8 +1,6 @@
 #include "tests/support/golden.h"
 
-#include <fmt/format.h>
-
-#include <fstream>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -23,12 +21,13 @@ namespace {
 using core::ActivationKind;
 using nlohmann::json;
 
-json read(const std::string& file) {
-  const std::string path = std::string(TRIREME_SOURCE_ROOT) + "/tests/goldens/" + file;
-  std::ifstream stream(path);
-  ensure(stream.good(), fmt::format("expects {}", path));
-  return json::parse(stream);
-}
+// tests/goldens/*.json, made into string literals by targets.cmake.
+constexpr char kOps[] =
+#include "ops.inc"
+    ;
+constexpr char kUpdates[] =
+#include "optim.inc"
+    ;
 
 core::DType dtype_of(const std::string& name) {
   for (auto dtype : {core::DType::kF32, core::DType::kF64, core::DType::kI32})
@@ -150,14 +149,14 @@ GoldenUpdates golden_updates(const json& node) {
 
 std::vector<GoldenOp> read_golden_ops() {
   std::vector<GoldenOp> cases;
-  const json file = read("ops.json");
+  const json file = json::parse(kOps);
   for (const json& node : file.at("cases")) cases.push_back(golden_op(node));
   return cases;
 }
 
 std::vector<GoldenUpdates> read_golden_updates() {
   std::vector<GoldenUpdates> cases;
-  const json file = read("optim.json");
+  const json file = json::parse(kUpdates);
   for (const json& node : file.at("cases")) cases.push_back(golden_updates(node));
   return cases;
 }
