@@ -36,7 +36,8 @@ void add_job(CLI::App& command, CommandLine& line) {
 
 void add_device(CLI::App& command, CommandLine& line) {
   command.add_option("--device", line.train.device, "auto (a GPU where there is one), cpu or cuda")
-      ->transform(CLI::CheckedTransformer(kDevices));
+      ->transform(CLI::CheckedTransformer(kDevices, CLI::ignore_case).description(""))
+      ->type_name("DEVICE");
   command.add_flag("--share-gpu", line.train.share_gpu,
                    "Let several ranks drive one GPU (to test; slow)");
 }

@@ -92,25 +92,4 @@ std::string to_text(const JobOptions& options) {
   return "# A resolved job: every field, defaults too. It can be run again as it is.\n" + text;
 }
 
-void check_world(const JobOptions& options, int64_t world) {
-  const auto& [train, parallel, places] = std::tie(options.train, options.parallel, options.places);
-  if (world < 1) fail("--world ({}) must be at least 1", world);
-  if (parallel.data != 0 && parallel.data != world)
-    fail(
-        "{}: parallel.data ({}) x pipeline (1) x tensor (1) must be the number of ranks ({}); "
-        "leave it 0, or start {} ranks",
-        places.of("parallel.data"), parallel.data, world, parallel.data);
-  if (train.global_batch % world != 0)
-    fail("{}: train.global_batch ({}) must be a multiple of the {} ranks; nearest: {}",
-         places.of("train.global_batch"), train.global_batch, world,
-         nearest_multiples(world, train.global_batch));
-  const int64_t share = train.global_batch / world;
-  if (train.micro_batch != 0 && share % train.micro_batch != 0)
-    fail(
-        "{}: train.micro_batch ({}) must divide the {} samples that each of {} ranks has; "
-        "nearest: {}",
-        places.of("train.micro_batch"), train.micro_batch, share, world,
-        nearest_divisors(share, train.micro_batch));
-}
-
 }  // namespace trireme::launcher

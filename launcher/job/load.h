@@ -22,8 +22,4 @@ LoadedJob load_job(const std::filesystem::path& path, std::span<const std::strin
 // The job as text, every default written out. Loaded again it gives equal options, from any folder.
 std::string to_text(const JobOptions& options);
 
-// Whether `world` ranks can run the job. Throws InvalidArgument, at the place of the field that
-// does not fit, with the nearest values that do.
-void check_world(const JobOptions& options, int64_t world);
-
 }  // namespace trireme::launcher

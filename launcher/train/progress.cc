@@ -1,12 +1,16 @@
 #include "launcher/train/progress.h"
 
 #include <fmt/format.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
+
+#include "core/base/error.h"
 
 namespace trireme::launcher {
 namespace {
@@ -30,6 +34,17 @@ bool person_watches(std::FILE* out) {
   return !error && (target.starts_with("/dev/pts/") || target.starts_with("/dev/tty"));
 }
 
+std::shared_ptr<spdlog::logger> open_log(const std::filesystem::path& path) {
+  try {
+    const auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path.string());
+    auto log = std::make_shared<spdlog::logger>("trireme", sink);
+    log->set_pattern("%Y-%m-%d %H:%M:%S  %v");
+    return log;
+  } catch (const spdlog::spdlog_ex& error) {
+    fail("{}: {}; name another folder with --run-dir", path.string(), error.what());
+  }
+}
+
 }  // namespace
 
 std::string duration(double seconds) {
@@ -39,10 +54,12 @@ std::string duration(double seconds) {
                    : fmt::format("{}:{:02}", minutes, whole % 60);
 }
 
-Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out)
+Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
+                   const std::filesystem::path& log)
     : total_(total_steps),
       every_(std::max<int64_t>(every_steps, 1)),
       out_(out),
+      log_(open_log(log)),
       terminal_(person_watches(out)) {}
 
 std::string Progress::text(const StepRecord& record) const {
@@ -56,14 +73,14 @@ std::string Progress::text(const StepRecord& record) const {
 
 void Progress::step(const StepRecord& record) {
   const bool last = record.step == total_;
-  if (!terminal_) {
-    if (record.step == 1 || record.step % every_ == 0 || last)
-      fmt::print(out_, "{}\n", text(record));
-    std::fflush(out_);
-    return;
+  if (record.step == 1 || record.step % every_ == 0 || last) {
+    const std::string line = text(record);
+    log_->info(line);
+    if (!terminal_) fmt::print(out_, "{}\n", line);
+    if (!terminal_) std::fflush(out_);
   }
   const Clock::time_point now = Clock::now();
-  if (!last && now - last_drawn_ < kRedraw) return;
+  if (!terminal_ || (!last && now - last_drawn_ < kRedraw)) return;
   last_drawn_ = now;
   fmt::print(out_, "\r\033[K{} {}", bar(record.step, total_), text(record));
   std::fflush(out_);
@@ -76,6 +93,8 @@ void Progress::eval(const EvalRecord& record) {
 
 void Progress::note(const std::string& text) {
   clear();
+  log_->info(text);
+  log_->flush();
   fmt::print(out_, "{}\n", text);
   std::fflush(out_);
 }

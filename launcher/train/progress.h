@@ -1,19 +1,27 @@
-// What a person sees while training: a bar on a terminal, plain lines otherwise. Rank 0 only.
+// What a person sees while training: a bar on a terminal, plain lines otherwise; and log.txt, which
+// gets the lines with their time either way. Rank 0 only.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
+#include <memory>
 #include <string>
 
 #include "launcher/train/metrics_log.h"
+
+namespace spdlog {
+class logger;
+}
 
 namespace trireme::launcher {
 
 class Progress {
  public:
-  // `every_steps`: between two plain lines.
-  Progress(int64_t total_steps, int64_t every_steps, std::FILE* out);
+  // `every_steps`: between two plain lines. Throws InvalidArgument if `log` cannot be written.
+  Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
+           const std::filesystem::path& log);
 
   void step(const StepRecord& record);
   void eval(const EvalRecord& record);
@@ -27,6 +35,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
   int64_t total_, every_;
   std::FILE* out_;
+  std::shared_ptr<spdlog::logger> log_;
   bool terminal_;
   bool bar_shown_ = false;
   Clock::time_point start_ = Clock::now(), last_drawn_{};

@@ -88,7 +88,7 @@ class Run {
   void open_reports() {
     if (!leads()) return;
     metrics_.emplace(folder_->metrics());
-    progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout);
+    progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout, folder_->log());
     announce();
   }
 

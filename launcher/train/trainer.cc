@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "launcher/data/sampler.h"
+#include "launcher/train/agreement.h"
 
 namespace trireme::launcher {
 namespace {
@@ -114,17 +115,20 @@ void Trainer::evaluate(int64_t steps_done) {
   last_eval_ = std::move(record);
 }
 
-// Every rank sees the same sums, so all of them stop at the same step.
+// Every rank sees the same sums, so all of them stop at the same step, and one speaks.
 void Trainer::watch_refused(const core::PassResult& result, int64_t step) {
   refused_ = result.step.apply ? 0 : refused_ + 1;
   if (refused_ == 1 && reports_.progress)
     reports_.progress->note(fmt::format(
         "step {}: the loss or the gradient is not finite; the update was refused", step));
-  if (refused_ >= kMaxRefusedSteps)
-    throw Error(fmt::format("steps {} to {}: the loss or the gradient was not finite {} times in a "
-                            "row; lower optimizer lr, or set optimizer.clip_norm",
-                            step - refused_ + 1, step, refused_),
-                ExitCode::kDiverged);
+  if (refused_ < kMaxRefusedSteps) return;
+  if (!reports_.progress) throw PeerFailed(ExitCode::kDiverged);
+  throw AgreedFailure(
+      fmt::format(
+          "steps {} to {}: the loss or the gradient was not finite {} times in a row; lower "
+          "the optimizer's lr, or set optimizer.clip_norm",
+          step - refused_ + 1, step, refused_),
+      ExitCode::kDiverged);
 }
 
 }  // namespace trireme::launcher

@@ -56,7 +56,8 @@ class Trainer {
           int data_rank, uint64_t seed, Reports reports);
 
   // Steps until the end or until a rank asked to stop; returns the steps done.
-  // Throws Error (kDiverged) if `kMaxRefusedSteps` updates in a row were refused.
+  // Throws AgreedFailure or PeerFailed (kDiverged) if `kMaxRefusedSteps` updates in a row were
+  // refused.
   int64_t run(const std::atomic<bool>& stop_requested);
 
   // Called on every rank once the first step is done.

@@ -53,8 +53,11 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
                                 .pipeline = static_cast<int>(job.parallel.pipeline)};
   const auto mesh = at_field(job, "parallel", [&] { return parallel::Mesh(layout, world); });
   const int ranks = mesh.size(parallel::Axis::kData);
-  const auto batch = at_field(job, "train.global_batch", [&] {
-    return parallel::split_batch(job.train.global_batch, job.train.micro_batch, ranks);
+  const TrainOptions& train = job.train;
+  at_field(job, "train.global_batch",
+           [&] { return parallel::split_batch(train.global_batch, 0, ranks); });
+  const auto batch = at_field(job, "train.micro_batch", [&] {
+    return parallel::split_batch(train.global_batch, train.micro_batch, ranks);
   });
   RunShape run{.mesh = mesh, .batch = batch};
   run.total_steps = steps_of(job.train, data.train_samples);

@@ -119,29 +119,5 @@ TEST(Overrides, ChecksNameTheSetOrTheFile) {
             "--set optimizer.sgd.lr=-1: optimizer.sgd.lr (-1) must be above 0");
 }
 
-TEST(World, FitsOrSaysWhatWould) {
-  JobFolder folder;
-  const auto said = [&](int64_t world, const std::vector<std::string>& sets) -> std::string {
-    const LoadedJob job = folder.load(kJob, sets);
-    try {
-      check_world(job.options, world);
-      return "";
-    } catch (const InvalidArgument& error) {
-      return folder.without_folder(error.what());
-    }
-  };
-  for (int64_t world : {1, 2, 4, 8}) EXPECT_EQ(said(world, {}), "");
-  EXPECT_EQ(said(3, {}),
-            "a.txtpb:3:9: train.global_batch (8) must be a multiple of the 3 ranks; nearest: 6, 9");
-  EXPECT_EQ(said(16, {}),
-            "a.txtpb:3:9: train.global_batch (8) must be a multiple of the 16 ranks; nearest: 16");
-  EXPECT_EQ(said(2, {"train.micro_batch=8"}),
-            "--set train.micro_batch=8: train.micro_batch (8) must divide the 4 samples that each "
-            "of 2 ranks has; nearest: 4");
-  EXPECT_EQ(said(2, {"parallel.data=4"}),
-            "--set parallel.data=4: parallel.data (4) x pipeline (1) x tensor (1) must be the "
-            "number of ranks (2); leave it 0, or start 4 ranks");
-}
-
 }  // namespace
 }  // namespace trireme::launcher
