@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/convolution.h"
+#include "emulator_device.h"
 #include "tests/support/product_cases.h"
 
 namespace trireme::test {
@@ -61,7 +62,7 @@ void check(Shape x, Shape weight, core::Conv2dOptions options) {
                 core::Conv2dGradWeight(options, weight, false));
 }
 
-TEST(DirectConvolution, AgreesWithTheCpu) {
+void check_all() {
   check({1, 1, 1, 1}, {1, 1, 1, 1}, {});
   check({2, 7, 5, 3}, {4, 3, 3, 3}, {.pad_h = 1, .pad_w = 1});
   check({3, 12, 12, 1}, {6, 5, 5, 1}, {.pad_h = 2, .pad_w = 2});
@@ -69,6 +70,13 @@ TEST(DirectConvolution, AgreesWithTheCpu) {
   check({2, 9, 7, 6}, {4, 3, 3, 3}, {.pad_h = 1, .groups = 2});
   check({1, 11, 10, 3}, {5, 3, 2, 3}, {.pad_h = 2, .dilation_h = 2, .dilation_w = 3});
   check({2, 5, 9, 2}, {3, 1, 4, 2}, {.stride_w = 2, .pad_w = 1});
+}
+
+TEST(DirectConvolution, AgreesWithTheCpuInEveryOrder) {
+  for (const emulator::Schedule schedule : all_schedules()) {
+    emulator::set_schedule(schedule);
+    check_all();
+  }
 }
 
 }  // namespace
