@@ -32,3 +32,10 @@ foreach(mode abort throw launch)
     ${MPIEXEC_EXECUTABLE})
   set_tests_properties(comm_mpi_${mode} PROPERTIES TIMEOUT 120)
 endforeach()
+
+# The same cases over real NCCL, for a machine with a GPU (bench/gpu_suite.sh runs it).
+if(TRIREME_WITH_CUDA)
+  add_executable(nccl_suite comm/nccl_suite.cc comm/suite.cc)
+  target_link_libraries(nccl_suite PRIVATE trireme_comm $<BUILD_INTERFACE:trireme_flags>)
+  set_target_properties(nccl_suite PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endif()
