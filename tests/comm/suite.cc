@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "comm/group_transport.h"
 #include "tests/comm/values.h"
@@ -177,9 +179,20 @@ void several_streams(Communicator& comm) {
       expect_reduced(values[s][k], s * 1000 + k, comm.size(), ReduceOp::kSum, "interleaved");
 }
 
-// One group over two streams: calls meet in the order of submission, though one stream lags.
+// One group over two streams: calls meet in the order of submission, whichever stream gets on
+// first. Both streams are held until all is queued, and odd ranks' engines know them the other way
+// round, so that an engine that starts what it sees first pairs different calls.
 void one_group_two_streams(Communicator& comm) {
   CpuStream slow, fast;
+  const std::unique_ptr<Communicator> hold[] = {comm.split(0, comm.rank()),
+                                                comm.split(0, comm.rank())};
+  int32_t held[] = {0, 0};
+  if (comm.rank() == comm.size() - 1) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  for (const int turn : {0, 1}) {
+    const int s = (turn + comm.rank()) % 2;
+    hold[s]->all_reduce(std::span(&held[s], 1), ReduceOp::kSum,
+                        core::stream_of(s == 0 ? slow : fast));
+  }
   std::vector<Values> values;
   for (int k = 0; k < 12; ++k)
     values.emplace_back(DType::kI32, k % 2 == 0 ? 60'001 : 5, comm.rank(), k);
