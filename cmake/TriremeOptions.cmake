@@ -44,3 +44,13 @@ function(trireme_library name)
   target_compile_features(trireme_${name} PUBLIC cxx_std_20)
   set_target_properties(trireme_${name} PROPERTIES EXPORT_NAME ${name})
 endfunction()
+
+# Where sanitizers make every header dear, the dearest are compiled once a target. The other builds
+# do without, so that each file still proves that it includes what it uses.
+function(trireme_precompile target)
+  if(TRIREME_SANITIZE)
+    target_precompile_headers(${target} PRIVATE ${ARGN}
+      <algorithm> <filesystem> <functional> <map> <memory> <optional> <random> <span> <string>
+      <variant> <vector> <fmt/format.h> <fmt/ranges.h>)
+  endif()
+endfunction()
