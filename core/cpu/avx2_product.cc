@@ -20,8 +20,10 @@ namespace {
 
 constexpr int kTileRows = 6;
 constexpr int kTileColumns = 16;
-constexpr int64_t kDepth = 256;     // of a panel of b: 16 KiB, half of the first cache
-constexpr int64_t kRowBlock = 192;  // rows of a that a panel is packed for
+constexpr int64_t kDepth = 256;              // of a panel of b: 16 KiB, half of the first cache
+constexpr int64_t kRowBlock = 192;           // rows of a that a panel is packed for
+constexpr int64_t kGrainFlops = 1 << 18;     // 3 us: less than that does not pay for a thread
+constexpr int64_t kGrainElements = 1 << 13;  // of a transposition, likewise
 
 // What becomes of a tile's sums.
 struct Finish {
@@ -165,11 +167,13 @@ bool has_avx2_product() {
 
 void Avx2Product::run(const float* a, const float* b, const float* bias, float* c,
                       int threads) const {
+  const auto useful =
+      static_cast<int>(std::clamp<int64_t>(2 * m * n * k / kGrainFlops, 1, threads));
   const int64_t panels = (n + kTileColumns - 1) / kTileColumns;
   const int64_t blocks = (m + kRowBlock - 1) / kRowBlock;
-  const int64_t wanted = std::max<int64_t>(blocks, (threads + panels - 1) / panels);
+  const int64_t wanted = std::max<int64_t>(blocks, (useful + panels - 1) / panels);
   const int64_t block_rows = (m + wanted - 1) / wanted;
-  parallel_for(threads, panels * wanted, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(useful, panels * wanted, 1, [&](int64_t begin, int64_t end) {
     alignas(64) float panel[kDepth * kTileColumns];
     alignas(32) float biases[kTileColumns] = {};
     for (int64_t task = begin; task < end; ++task) {
@@ -190,7 +194,8 @@ void Avx2Product::run(const float* a, const float* b, const float* bias, float* 
 
 void avx2_transpose(const float* from, int64_t rows, int64_t columns, float* to, int threads) {
   constexpr int64_t kBlock = 64;
-  parallel_for(threads, (columns + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
+  const int64_t grain = 1 + kGrainElements / (kBlock * rows + 1);
+  parallel_for(threads, (columns + kBlock - 1) / kBlock, grain, [&](int64_t begin, int64_t end) {
     for (int64_t j = begin * kBlock; j < std::min(columns, end * kBlock); j += kBlock)
       for (int64_t i = 0; i < rows; i += kBlock)
         transpose_block(from + i * columns + j, columns, std::min(kBlock, rows - i),

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kRowBlock = 128;
 constexpr int64_t kColumnBlock = 64;
+constexpr int64_t kGrainElements = 1 << 14;  // below which a thread costs more than it saves
 
 // Columns [first, first + count), count <= kColumnBlock, of rows `row` elements apart.
 TRIREME_SIMD void sum_columns(const float* x, int64_t rows, int64_t row, int64_t first,
@@ -44,7 +45,8 @@ void sum_narrow(const float* x, int64_t rows, int64_t columns, float* sums) {
 void column_sums(const float* x, int64_t rows, int64_t columns, bool accumulate, float* sums,
                  int threads) {
   const int64_t blocks = (columns + kColumnBlock - 1) / kColumnBlock;
-  parallel_for(threads, blocks, 1, [&](int64_t begin, int64_t end) {
+  const int64_t grain = 1 + kGrainElements / (kColumnBlock * rows + 1);
+  parallel_for(threads, blocks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t first = block * kColumnBlock;
       const int64_t count = std::min(kColumnBlock, columns - first);

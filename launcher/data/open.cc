@@ -4,12 +4,23 @@
 
 #include <vector>
 
+#include "launcher/data/cached.h"
 #include "launcher/data/errors.h"
 #include "launcher/data/split.h"
 #include "launcher/data/synthetic.h"
 
 namespace trireme::launcher {
 namespace {
+
+constexpr double kMaxCacheBytes = 256.0 * (1 << 20);
+
+// Making a sample costs some fifty times what copying it does, and the loader's thread shares the
+// cores with the step: small sets are kept.
+std::shared_ptr<const Dataset> make_synthetic(const SyntheticOptions& options) {
+  auto dataset = std::make_shared<SyntheticDataset>(options);
+  if (CachedDataset::bytes(*dataset) > kMaxCacheBytes) return dataset;
+  return std::make_shared<CachedDataset>(std::move(dataset));
+}
 
 std::unique_ptr<Dataset> make_custom(const CustomDatasetOptions& options,
                                      const DatasetFactories& factories) {
@@ -40,7 +51,7 @@ std::shared_ptr<const Dataset> open_dataset(const DatasetOptions& options,
   if (const auto* idx = std::get_if<IdxOptions>(&options))
     return std::make_shared<IdxDataset>(*idx);
   if (const auto* synthetic = std::get_if<SyntheticOptions>(&options))
-    return std::make_shared<SyntheticDataset>(*synthetic);
+    return make_synthetic(*synthetic);
   const auto& custom = std::get<CustomDatasetOptions>(options);
   std::shared_ptr<const Dataset> dataset = make_custom(custom, factories);
   check_custom(dataset.get(), custom.name);

@@ -1,4 +1,4 @@
-// Samples made from a seed and a number; nothing is stored.
+// Samples made from a seed and a number each time they are read; nothing is stored.
 //
 //   label(n)         = n mod classes
 //   x[n, h, w, c]    = prototype[label(n), h / 4, w / 4, c] + noise * z[n, h, w, c]
