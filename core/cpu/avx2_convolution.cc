@@ -109,10 +109,7 @@ void forward_image(const Geometry& g, const float* image, const float* panel, co
   const ConvolutionSpec& spec = g.spec;
   const bool relu = spec.activation == ActivationKind::kRelu;
   const bool narrow = g.lanes == kVector;
-  const int64_t most_rows = narrow ? kNarrowRows : kWideRows;
-  const int64_t tiles = (spec.ow + most_rows - 1) / most_rows;
-  // All about equal: too few sums at a time leave the multiplier waiting.
-  const int64_t tile_rows = (spec.ow + tiles - 1) / tiles;
+  const int64_t tile_rows = narrow ? kNarrowRows : kWideRows;
   const int64_t tile_lanes = std::min<int64_t>(g.lanes, 2 * kVector);
   const float* end = y + spec.oh * spec.ow * spec.o;
   for (int64_t oh = 0; oh < spec.oh; ++oh)

@@ -1,8 +1,6 @@
 // One element's update, and the step's control decision, for host and device.
 //
-// The formulas are PyTorch's, operation by operation: torch.optim.SGD (dampening 0), Adam, AdamW;
-// but for one division by a value that all elements share, which is a product here: divisions and
-// the square root are what an update of parameters in the cache waits for.
+// The formulas are PyTorch's, operation by operation: torch.optim.SGD (dampening 0), Adam, AdamW.
 // Sources: see core/optim/optimizer.h.
 #pragma once
 
@@ -44,11 +42,11 @@ TRIREME_HOST_DEVICE float sgd_momentum_element(const SgdRule& rule, bool nestero
 }
 
 struct AdamRule {
-  float multiplier;            // of the summed gradient
-  float keep;                  // AdamW: p is first multiplied by 1 - lr weight_decay; Adam: 1
-  float weight_decay;          // Adam: added to g times p; AdamW: 0
-  float step_size;             // lr / (1 - beta1^t)
-  float per_sqrt_correction2;  // 1 / sqrt(1 - beta2^t)
+  float multiplier;        // of the summed gradient
+  float keep;              // AdamW: p is first multiplied by 1 - lr weight_decay; Adam: 1
+  float weight_decay;      // Adam: added to g times p; AdamW: 0
+  float step_size;         // lr / (1 - beta1^t)
+  float sqrt_correction2;  // sqrt(1 - beta2^t)
   float one_minus_beta1;
   float beta2, one_minus_beta2;
   float epsilon;
@@ -62,7 +60,7 @@ TRIREME_HOST_DEVICE AdamRule make_adam_rule(const AdamOptions& options, const Up
   rule.keep = options.decoupled ? 1.0f - lr * range.weight_decay : 1.0f;
   rule.weight_decay = options.decoupled ? 0.0f : range.weight_decay;
   rule.step_size = lr / step.bias_correction1;
-  rule.per_sqrt_correction2 = 1.0f / sqrtf(step.bias_correction2);
+  rule.sqrt_correction2 = sqrtf(step.bias_correction2);
   rule.one_minus_beta1 = 1.0f - options.beta1;
   rule.beta2 = options.beta2;
   rule.one_minus_beta2 = 1.0f - options.beta2;
@@ -77,7 +75,7 @@ TRIREME_HOST_DEVICE float adam_element(const AdamRule& rule, float p, float grad
   const float g = gradient * rule.multiplier + rule.weight_decay * kept;
   m = m + rule.one_minus_beta1 * (g - m);
   v = rule.beta2 * v + rule.one_minus_beta2 * g * g;
-  const float denominator = sqrtf(v) * rule.per_sqrt_correction2 + rule.epsilon;
+  const float denominator = sqrtf(v) / rule.sqrt_correction2 + rule.epsilon;
   return kept - rule.step_size * (m / denominator);
 }
 
