@@ -30,8 +30,8 @@ class Mutant:
 
 MUTANTS = [
     Mutant("wait", "the update does not wait for the reductions", "core/runtime/executor.cc",
-           "case InstructionKind::kJoin:", "case InstructionKind::kJoin: break;\n      case static_cast<InstructionKind>(99):",
-           "parallel_tests", "*DataParallel*"),
+           "  device_.order(stream, device_.stream(StreamRole::kCompute));", "", "parallel_tests",
+           "*DataParallel*"),
     Mutant("scale", "backward is not divided by the global batch", "core/graph/differentiate.cc",
            "options_.loss_scale / nominal", "options_.loss_scale / 1.0", "core_tests", "Session.*"),
     Mutant("bucket", "the last bucket is not reduced", "parallel/data_parallel.cc",
