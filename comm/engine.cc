@@ -45,6 +45,7 @@ void Engine::submit(const CollectiveCall& call, core::CpuStream& stream,
     operation.lane = communicator.lane_of(call);
     operation.sequence = ++communicator.submitted_[operation.lane];
     operation.started = false;
+    operation.more_to_start = false;
     operation.step = 0;
     operation.scratch = &queue.scratch;
     stream.engine = this;
@@ -187,16 +188,18 @@ bool Engine::poll(Queue& queue) {
   const uint64_t head = queue.head.load(std::memory_order_relaxed);
   Operation& operation = queue.ring[head % kCapacity];
   EngineCommunicator& communicator = *operation.communicator;
+  int64_t& started = communicator.started_[operation.lane];
   bool moved = false;
   if (!operation.started) {
-    int64_t& started = communicator.started_[operation.lane];
     if (started + 1 != operation.sequence) return false;
-    started = operation.sequence;
     operation.started = true;
     moved = true;
   }
   const int step = operation.step;
-  if (!communicator.advance(operation)) return moved || step != operation.step;
+  const bool done = communicator.advance(operation);
+  // A call in pieces lets the next one start only once its last piece has.
+  if (!operation.more_to_start && started < operation.sequence) started = operation.sequence;
+  if (!done) return moved || step != operation.step;
   core::CpuStream& stream = *operation.stream;
   const int64_t ticket = operation.ticket;
   communicator.pending_.fetch_sub(1);

@@ -143,6 +143,7 @@ bool MpiCommunicator::start(Operation& operation, Progress& progress) {
   const int status = start_whole(operation, progress);
   if (status != MPI_SUCCESS) comm::check(status, describe(operation.call, size()));
   ++progress.piece;
+  operation.more_to_start = progress.piece < pieces(operation.call);
   return true;
 }
 

@@ -53,7 +53,7 @@ class TokenStream : private google::protobuf::io::ErrorCollector {
   Diagnostics& diagnostics_;
   google::protobuf::io::ArrayInputStream input_;
   Tokenizer tokenizer_;
-  Token current_, next_;
+  Token current_{}, next_{};  // set: protobuf leaves the type as it finds it
   bool current_broken_ = false, next_broken_ = false;
   int told_line_ = -1;  // of the last error, and its words: one of a kind a line is enough
   std::string told_;
