@@ -87,8 +87,8 @@ for name in "${parts[@]}"; do
     setup) part "setup" 5 deploy/setup.sh --tests --cuda ;;
     # Compiled and linked whole; a kernel that spills registers is a compile error.
     cuda) part "build with CUDA (sm_90)" 10 build cuda ;;
-    cpu) part "build cpu-only" 5 build cpu-only ;;
-    asan) part "build asan, ubsan" 5 build asan ;;
+    cpu) part "build cpu-only" 3 build cpu-only ;;
+    asan) part "build asan, ubsan" 7 build asan ;;
     mpich) part "build against MPICH" 2 build mpich comm_tests mpi_suite ;;
     test)
       part "data: digits" 1 deploy/data.sh digits
