@@ -82,7 +82,7 @@ struct ScheduleEntry {
 };
 
 // f64 behind the sums of the control vector, for the ranks' votes (core/runtime/session.h).
-constexpr int kVotes = 4;
+constexpr int kVotes = 3;
 
 struct Program {
   std::string name;  // "train"

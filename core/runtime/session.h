@@ -28,10 +28,9 @@ struct SessionPlan {
 // What a rank tells all others with a training step; each is summed over the ranks, so that what is
 // decided on the sums is decided everywhere after the same step.
 struct Votes {
-  double stop = 0;         // end after this step, for good
-  double requeue = 0;      // end after this step, to be started again
-  double save_done = 0;    // this rank's part of the checkpoint under way is done
-  double save_failed = 0;  // ... or failed
+  double stop = 0;       // end after this step, for good
+  double requeue = 0;    // end after this step, to be started again
+  double save_done = 0;  // this rank's part of the checkpoint under way is done, or has failed
   bool operator==(const Votes&) const = default;
 };
 static_assert(sizeof(Votes) == kVotes * sizeof(double));

@@ -19,7 +19,6 @@ struct CommandLine {
   JobArguments job;
   TrainArguments train;
   std::filesystem::path checkpoint;
-  std::string resume = "auto";
   std::string help_path;
 };
 
@@ -48,8 +47,9 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_job(*train, line);
   add_device(*train, line);
   train->add_option("--run-dir", line.train.run_dir, "Folder of the run; default: runs/<job name>");
-  train->add_option("--resume", line.resume, "auto or never (refuse a folder that is not empty)")
-      ->check(CLI::IsMember({"auto", "never"}));
+  train->add_option("--resume", line.train.resume,
+                    "auto (go on from the newest checkpoint), never (refuse a folder that is not "
+                    "empty), or the folder of a checkpoint");
   train->add_option("--save-gradients", line.train.save_gradients,
                     "Write the first step's gradients to this safetensors file");
 
@@ -107,7 +107,6 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
   if (app.got_subcommand("train") || app.got_subcommand("eval")) {
     line.train.job = line.job.job;
     line.train.sets = line.job.sets;
-    line.train.never_resume = line.resume == "never";
     return run_on_world(line, app.got_subcommand("train"), extensions);
   }
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);

@@ -140,8 +140,8 @@ TEST(Session, AVoteToStopComesBackWithTheStep) {
   CpuSession cpu(net);
   SmallBatches batch(net, 1);
   EXPECT_EQ(cpu.session.train_step(batch).votes, Votes{});
-  EXPECT_EQ(cpu.session.train_step(batch, Votes{.stop = 1, .save_failed = 1}).votes,
-            (Votes{.stop = 1, .save_failed = 1}));
+  EXPECT_EQ(cpu.session.train_step(batch, Votes{.stop = 1, .save_done = 1}).votes,
+            (Votes{.stop = 1, .save_done = 1}));
   EXPECT_EQ(cpu.session.train_step(batch).votes, Votes{});
 }
 
