@@ -2,7 +2,7 @@
 #include <map>
 
 #include "launcher/cli/commands.h"
-#include "launcher/cli/report.h"
+#include "launcher/base/report.h"
 #include "launcher/eval/eval.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"

@@ -2,8 +2,8 @@
 
 #include "core/base/error.h"
 #include "launcher/checkpoint/safetensors.h"
-#include "launcher/cli/report.h"
-#include "launcher/cli/version.h"
+#include "launcher/base/report.h"
+#include "launcher/build_info.h"
 #include "launcher/train/agreement.h"
 #include "launcher/train/signals.h"
 
@@ -135,7 +135,7 @@ ManifestInfo Run::manifest_info() const {
           .seed = job_.options.train.seed,
           .data_identity = data_.train->identity(),
           .global_batch = run_->batch.global_batch,
-          .trireme_version = version_number(),
+          .trireme_version = build_info::kVersion,
           .job_name = job_.options.name};
 }
 
