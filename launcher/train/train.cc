@@ -72,7 +72,14 @@ class Run {
   }
 
   void open_folder() {
-    if (leads()) state_ = folder_->open(job_.resolved, arguments_.never_resume);
+    if (!leads()) return;
+    const ResumeRequest request = ResumeRequest::parse(arguments_.never_resume ? "never" : "auto");
+    state_ = folder_->open(job_.resolved, request).state;
+    if (state_ == RunState::kResume)
+      fail(
+          "run folder {}: holds checkpoints, and this version cannot go on from them; name "
+          "another with --run-dir",
+          folder_->path().string());
   }
 
   bool finished() {
@@ -87,7 +94,7 @@ class Run {
 
   void open_reports() {
     if (!leads()) return;
-    metrics_.emplace(folder_->metrics());
+    metrics_.emplace(folder_->metrics(), 0);
     progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout, folder_->log());
     announce();
   }
