@@ -129,7 +129,8 @@ const PassResult& Session::collect(const Graph& graph, bool train) {
   result_.sums.clear();
   for (int64_t i = 0; i < sums; ++i)
     result_.sums.push_back({host_control_[2 * i], host_control_[2 * i + 1]});
-  std::memcpy(&result_.votes, host_control_ + 2 * sums, sizeof(Votes));
+  const double* votes = host_control_ + 2 * sums;
+  result_.votes = {.stop = votes[0], .requeue = votes[1], .save_done = votes[2]};
   result_.step = *host_step_;
   return result_;
 }

@@ -70,7 +70,7 @@ void Saver::begin(const Counters& counters, std::optional<double> judged) {
   report_ = {.step = counters.attempted_steps};
   manifest_.counters = counters;
   manifest_.plan.step = counters.attempted_steps;
-  judged_now_ = judged;
+  manifest_.judged = judged;
   for (int shard = 0; shard < group_.size(); ++shard)
     report_.bytes += shard_bytes(manifest_.plan, shard);
   if (!open_folder()) return;
@@ -193,7 +193,7 @@ void Saver::commit() {
     store_.abandon(temporary_);
     throw;
   }
-  if (judged_now_) judged_[report_.step] = *judged_now_;
+  if (manifest_.judged) judged_[report_.step] = *manifest_.judged;
   try {
     store_.prune(options_.retention, best_first());
   } catch (const SystemError& error) {  // an old checkpoint too many is no failure

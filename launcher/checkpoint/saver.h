@@ -109,7 +109,6 @@ class Saver {
   std::filesystem::path temporary_;
 
   Phase phase_ = Phase::kIdle;
-  std::optional<double> judged_now_;
   SaveReport report_;
   std::chrono::steady_clock::time_point began_{};
   std::future<Written> written_;

@@ -38,6 +38,19 @@ void compare(const std::vector<TensorSpec>& mine, const std::vector<TensorSpec>&
   }
 }
 
+void load_tensor(CheckpointReader& checkpoint, int tensor, core::Session& session,
+                 std::vector<float>& values) {
+  const TensorSpec& spec = checkpoint.manifest().plan.tensors[tensor];
+  const int64_t all = spec.shape.elements();
+  for (int64_t begin = 0; begin < all; begin += kChunkElements)
+    for (const Box& box :
+         boxes_of_range(spec.shape, begin, std::min(all, begin + kChunkElements))) {
+      values.resize(static_cast<size_t>(box.elements()));
+      checkpoint.read(tensor, box, values.data());
+      session.write_state(state_range(session.plan().layout, spec, box), values);
+    }
+}
+
 }  // namespace
 
 std::vector<TensorSpec> state_tensors(const core::SessionPlan& plan) {
@@ -72,20 +85,25 @@ void check_same_tensors(const CheckpointReader& checkpoint,
       all > 3 ? fmt::format("; and {} more", all - 3) : "");
 }
 
-void load_state(CheckpointReader& checkpoint, core::Session& session) {
-  const core::FlatLayout& layout = session.plan().layout;
-  const std::vector<TensorSpec>& tensors = checkpoint.manifest().plan.tensors;
+void load_parameters(CheckpointReader& checkpoint, core::Session& session) {
   std::vector<float> values;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const int64_t all = tensors[i].shape.elements();
-    for (int64_t begin = 0; begin < all; begin += kChunkElements)
-      for (const Box& box :
-           boxes_of_range(tensors[i].shape, begin, std::min(all, begin + kChunkElements))) {
-        values.resize(static_cast<size_t>(box.elements()));
-        checkpoint.read(static_cast<int>(i), box, values.data());
-        session.write_state(state_range(layout, tensors[i], box), values);
-      }
+  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
+    const int tensor = checkpoint.find(parameter.name, TensorRole::kParameter);
+    const std::vector<TensorSpec>& tensors = checkpoint.manifest().plan.tensors;
+    if (tensor < 0 || tensors[tensor].shape != parameter.shape)
+      throw InvalidArgument(
+          fmt::format("{}: the job's model has parameter '{}' {}, the checkpoint has {}",
+                      checkpoint.folder().string(), parameter.name, parameter.shape.str(),
+                      tensor < 0 ? "none of that name" : tensors[tensor].shape.str()),
+          ExitCode::kBadCheckpoint);
+    load_tensor(checkpoint, tensor, session, values);
   }
+}
+
+void load_state(CheckpointReader& checkpoint, core::Session& session) {
+  std::vector<float> values;
+  for (size_t i = 0; i < checkpoint.manifest().plan.tensors.size(); ++i)
+    load_tensor(checkpoint, static_cast<int>(i), session, values);
 }
 
 }  // namespace trireme::launcher

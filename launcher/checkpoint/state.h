@@ -21,6 +21,10 @@ core::StateRange state_range(const core::FlatLayout& layout, const TensorSpec& t
 // the checkpoint does not hold just these.
 void check_same_tensors(const CheckpointReader& checkpoint, const std::vector<TensorSpec>& tensors);
 
+// Reads the parameters alone, for evaluation. Throws InvalidArgument (kBadCheckpoint) that names
+// the parameter if one is missing or of another shape, or for what load_state() throws.
+void load_parameters(CheckpointReader& checkpoint, core::Session& session);
+
 // Reads every tensor into the session, some MiB at a time. The counters are the caller's.
 // Throws InvalidArgument (kBadCheckpoint) for a block that is corrupt; the session's state is then
 // rubbish.

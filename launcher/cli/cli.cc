@@ -56,7 +56,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")
+  eval->add_option("--checkpoint", line.checkpoint, "A run folder, a checkpoint's folder or a .safetensors file")
       ->required();
 
   CLI::App* validate =

@@ -10,8 +10,7 @@ constexpr double kMedians = 10;
 
 std::chrono::milliseconds time(double seconds) {
   constexpr double kMostSeconds = 1e9;  // decades
-  return std::chrono::milliseconds(
-      static_cast<int64_t>(1e3 * std::min(seconds, kMostSeconds)));
+  return std::chrono::milliseconds(static_cast<int64_t>(1e3 * std::min(seconds, kMostSeconds)));
 }
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace trireme::launcher {
 
 double judged_value(const EvalRecord& record, const std::string& metric) {
   if (metric == "loss") return record.loss;
-  const auto found = std::ranges::find(record.metrics, metric, [](const auto& m) { return m.first; });
+  const auto found =
+      std::ranges::find(record.metrics, metric, [](const auto& m) { return m.first; });
   ensure(found != record.metrics.end(), "the network has the metric that is judged by");
   return -found->second;
 }

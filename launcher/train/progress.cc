@@ -65,9 +65,8 @@ Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
 
 std::string Progress::text(const StepRecord& record) const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double left =
-      elapsed / static_cast<double>(record.step - before_) *
-      static_cast<double>(total_ - record.step);
+  const double left = elapsed / static_cast<double>(record.step - before_) *
+                      static_cast<double>(total_ - record.step);
   return fmt::format("step {}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {:.0f} samples/s  {} left",
                      record.step, total_, record.epoch, record.loss, record.lr,
                      record.samples_per_second, duration(left));

@@ -60,9 +60,8 @@ void Resume::choose(const core::SessionPlan& plan, const ManifestInfo& mine) {
 
 void Resume::open_newest(const core::SessionPlan& plan, const ManifestInfo& mine) {
   for (;;) {
-    const auto failure = try_together(group_, [&] {
-      reader_ = std::make_unique<CheckpointReader>(candidates_.front().path);
-    });
+    const auto failure = try_together(
+        group_, [&] { reader_ = std::make_unique<CheckpointReader>(candidates_.front().path); });
     if (!failure) break;
     skip(failure->message);
   }

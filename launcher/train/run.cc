@@ -1,9 +1,9 @@
 #include "launcher/train/run.h"
 
 #include "core/base/error.h"
-#include "launcher/checkpoint/safetensors.h"
 #include "launcher/base/report.h"
 #include "launcher/build_info.h"
+#include "launcher/checkpoint/safetensors.h"
 #include "launcher/train/agreement.h"
 #include "launcher/train/signals.h"
 
@@ -38,10 +38,7 @@ std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
 }  // namespace
 
 Run::Run(const TrainArguments& arguments, const Extensions& extensions, comm::World& world)
-    : arguments_(arguments),
-      extensions_(extensions),
-      world_(world),
-      group_(world.communicator()) {}
+    : arguments_(arguments), extensions_(extensions), world_(world), group_(world.communicator()) {}
 
 Run::~Run() { status_.detach(); }
 
@@ -112,10 +109,9 @@ bool Run::open_folder() {
 
 void Run::make_session() {
   const ManifestInfo info = manifest_info();
-  distributed_.emplace(
-      world_, arguments_.device, arguments_.share_gpu, job_.options, shapes_of(data_), *run_,
-      extensions_.models,
-      [&](const core::SessionPlan& plan) { resume_->choose(plan, info); });
+  distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
+                       shapes_of(data_), *run_, extensions_.models,
+                       [&](const core::SessionPlan& plan) { resume_->choose(plan, info); });
   status_.attach(session());
 }
 
@@ -169,7 +165,7 @@ void Run::announce() {
 
 void Run::make_saver() {
   const CheckpointOptions& options = job_.options.checkpoint;
-  const auto report = [this](const SaveReport& save) {
+  const auto tell = [this](const SaveReport& save) {
     if (save.committed())
       metrics_->write(CheckpointRecord{.step = save.step,
                                        .bytes = save.bytes,
@@ -191,7 +187,7 @@ void Run::make_saver() {
                                               .keep_best = options.keep_best},
                                 .max_failures = options.max_failures,
                                 .owns_run = [this] { return folder_->still_mine(); },
-                                .report = report},
+                                .report = tell},
                    leads() && options.keep_best > 0 ? judged_checkpoints(folder_->checkpoints())
                                                     : std::map<int64_t, double>{});
   });
@@ -235,10 +231,10 @@ ExitCode Run::conclude(TrainingEnd end) {
   }
   const bool requeue = end == TrainingEnd::kRequeue;
   if (leads())
-    note(fmt::format("stopped by a signal after step {} of {}; {}", trainer_->steps_done(),
-                     run_->total_steps,
-                     trainer_->saved() ? "the same command goes on from there"
-                                       : "this step could not be saved, earlier checkpoints stand"));
+    note(fmt::format(
+        "stopped by a signal after step {} of {}; {}", trainer_->steps_done(), run_->total_steps,
+        trainer_->saved() ? "the same command goes on from there"
+                          : "this step could not be saved, earlier checkpoints stand"));
   if (requeue && !trainer_->saved()) return ExitCode::kInternal;
   return requeue ? ExitCode::kRequeue : ExitCode::kStopForGood;
 }

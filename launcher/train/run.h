@@ -27,8 +27,8 @@ class Run {
   Run(const TrainArguments& arguments, const Extensions& extensions, comm::World& world);
   ~Run();
 
-  // Throws AgreedFailure or PeerFailed where all ranks know. In a world of several ranks every other
-  // failure is told to the control plane, which ends the process.
+  // Throws AgreedFailure or PeerFailed where all ranks know. In a world of several ranks every
+  // other failure is told to the control plane, which ends the process.
   ExitCode execute();
 
  private:

@@ -2,7 +2,8 @@
 // process, set up once before anything that takes time.
 //
 //   USR1        finish the step, save, exit 75: start me again. Repeated ones change nothing.
-//   TERM, INT   finish the step, save, exit 78, if the other ranks agree within half a second (under
+//   TERM, INT   finish the step, save, exit 78, if the other ranks agree within half a second
+//   (under
 //               mpirun a rank has one second before it is killed); else exit 78 at once, without
 //               saving. A second one, later than 0.1 s after the first, exits at once.
 //

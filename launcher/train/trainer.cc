@@ -146,17 +146,17 @@ void Trainer::watch_refused(const core::PassResult& result) {
   refused = result.step.apply ? 0 : refused + 1;
   if (refused == 0) return;
   if (refused == 1 && parts_.reports.progress)
-    parts_.reports.progress->note(
-        fmt::format("step {}: the loss or the gradient is not finite; the update was refused",
-                    steps_done()));
+    parts_.reports.progress->note(fmt::format(
+        "step {}: the loss or the gradient is not finite; the update was refused", steps_done()));
   const bool stop = parts_.job.train.non_finite == NonFinitePolicy::kStop;
   if (!stop && refused < kMaxRefusedSteps) return;
   if (!parts_.reports.progress) throw PeerFailed(ExitCode::kDiverged);
   const std::string what =
-      stop ? fmt::format("step {}: the loss or the gradient was not finite (train.non_finite: STOP)",
-                         steps_done())
-           : fmt::format("steps {} to {}: the loss or the gradient was not finite {} times in a row",
-                         steps_done() - refused + 1, steps_done(), refused);
+      stop
+          ? fmt::format("step {}: the loss or the gradient was not finite (train.non_finite: STOP)",
+                        steps_done())
+          : fmt::format("steps {} to {}: the loss or the gradient was not finite {} times in a row",
+                        steps_done() - refused + 1, steps_done(), refused);
   throw AgreedFailure(what + "; lower the optimizer's lr, or set optimizer.clip_norm",
                       ExitCode::kDiverged);
 }

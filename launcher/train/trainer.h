@@ -1,5 +1,5 @@
-// The training loop of one rank: batches in, steps, evaluations, checkpoints, and what rank 0 writes
-// down.
+// The training loop of one rank: batches in, steps, evaluations, checkpoints, and what rank 0
+// writes down.
 #pragma once
 
 #include <functional>
