@@ -63,9 +63,12 @@ struct CheckpointPlan {
 // Throws InvalidArgument (kBadCheckpoint) for what check_plan refuses.
 CheckpointPlan split_replicated(std::vector<TensorSpec> tensors, int shards);
 
-// Names, shapes and counts within the limits; every (name, role) once; every piece within its
-// tensor; every element of every tensor in exactly one piece. Throws InvalidArgument
-// (kBadCheckpoint) whose message opens with `where`. Needs memory in proportion to the plan.
+// Names, shapes and number within the limits, every (name, role) once. Throws as check_plan does.
+void check_tensors(const std::vector<TensorSpec>& tensors, const std::string& where);
+
+// The same, and every piece within its tensor; every element of every tensor in exactly one piece.
+// Throws InvalidArgument (kBadCheckpoint) whose message opens with `where`. Needs memory in
+// proportion to the plan.
 void check_plan(const CheckpointPlan& plan, const std::string& where);
 
 }  // namespace trireme::launcher
