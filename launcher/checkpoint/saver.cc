@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 
 #include "core/base/error.h"
 #include "launcher/checkpoint/shard_writer.h"
@@ -63,14 +64,13 @@ Saver::~Saver() {
   if (phase_ == Phase::kWriting && leads()) store_.abandon(temporary_);
 }
 
-void Saver::begin(const Counters& counters, std::optional<double> judged) {
+void Saver::begin(const Counters& counters) {
   const Clock::time_point start = Clock::now();
   finish();
   began_ = start;
   report_ = {.step = counters.attempted_steps};
   manifest_.counters = counters;
   manifest_.plan.step = counters.attempted_steps;
-  manifest_.judged = judged;
   for (int shard = 0; shard < group_.size(); ++shard)
     report_.bytes += shard_bytes(manifest_.plan, shard);
   if (!open_folder()) return;
@@ -193,7 +193,8 @@ void Saver::commit() {
     store_.abandon(temporary_);
     throw;
   }
-  if (manifest_.judged) judged_[report_.step] = *manifest_.judged;
+  if (!std::isnan(manifest_.counters.judged))
+    judged_[report_.step] = manifest_.counters.judged;
   try {
     store_.prune(options_.retention, best_first());
   } catch (const SystemError& error) {  // an old checkpoint too many is no failure

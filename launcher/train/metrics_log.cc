@@ -102,6 +102,8 @@ void MetricsLog::write(const CheckpointRecord& record) {
   const Json json{{"step", record.step},
                   {"checkpoint_bytes", record.bytes},
                   {"checkpoint_stall_ms", number(record.stall_ms)},
+                  {"checkpoint_write_ms", number(record.write_ms)},
+                  {"checkpoint_verify_ms", number(record.verify_ms)},
                   {"checkpoint_save_ms", number(record.save_ms)}};
   line(json.dump());
 }

@@ -35,8 +35,10 @@ struct EvalRecord {
 struct CheckpointRecord {
   int64_t step = 0;  // that was saved; the line may come after those of later steps
   int64_t bytes = 0;
-  double stall_ms = 0;  // that training waited
-  double save_ms = 0;   // from the snapshot to the commit
+  double stall_ms = 0;   // that training waited
+  double write_ms = 0;   // of rank 0's shard, with its flush
+  double verify_ms = 0;  // and to read it back
+  double save_ms = 0;    // from the snapshot to the commit
 };
 
 class MetricsLog {

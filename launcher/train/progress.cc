@@ -39,6 +39,8 @@ std::shared_ptr<spdlog::logger> open_log(const std::filesystem::path& path) {
     const auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path.string());
     auto log = std::make_shared<spdlog::logger>("trireme", sink);
     log->set_pattern("%Y-%m-%d %H:%M:%S  %v");
+    // A disk that is full loses lines of the log, not the run.
+    log->set_error_handler([](const std::string&) {});
     return log;
   } catch (const spdlog::spdlog_ex& error) {
     fail("{}: {}; name another folder with --run-dir", path.string(), error.what());

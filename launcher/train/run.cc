@@ -1,8 +1,13 @@
 #include "launcher/train/run.h"
 
+#include <sys/stat.h>
+
+#include <cmath>
+
 #include "core/base/error.h"
 #include "launcher/base/report.h"
 #include "launcher/build_info.h"
+#include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/train/agreement.h"
 #include "launcher/train/signals.h"
@@ -27,10 +32,11 @@ std::vector<NamedTensor> tensors(const core::Session& session, bool gradients) {
 // What the kept checkpoints were judged, the smaller the better.
 std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
   std::map<int64_t, double> judged;
-  for (const CheckpointStore::Entry& entry : store.list()) {
-    Manifest manifest;
-    if (check_structure(entry.path, manifest).empty() && manifest.judged)
-      judged[entry.step] = *manifest.judged;
+  if (!fs::exists(store.folder())) return judged;
+  for (const ListedCheckpoint& listed : list_checkpoints(store.folder())) {
+    const Counters& counters = listed.manifest.counters;
+    if (listed.committed && listed.problem.empty() && !std::isnan(counters.judged))
+      judged[counters.attempted_steps] = counters.judged;
   }
   return judged;
 }
@@ -44,6 +50,7 @@ Run::~Run() { status_.detach(); }
 
 ExitCode Run::execute() {
   install_signal_handlers();
+  umask(077);  // what a run leaves is its owner's
   agree(group_, [&] { load(); });
   watch();
   try {
@@ -74,8 +81,12 @@ void Run::watch() {
                              .status = [this] { return status_.read(); },
                              .deadlines = DeadlineClock(job_.options.deadlines).deadlines(),
                              .flight_folder = folder_->flight(),
-                             .say = [](const std::string& line) { report(line, nullptr); }});
-  if (world_.size() > 1) expect_peers();
+                             .say =
+                                 [](const std::string& line) {
+                                   report(line, nullptr);
+                                   say_nothing_more();
+                                 }});
+  if (world_.size() > 1) expect_peers(leads());
 }
 
 ExitCode Run::train_and_save() {

@@ -20,6 +20,7 @@ std::atomic<bool> requeue_asked = false;
 std::atomic<int64_t> stop_asked_at = 0;  // monotonic nanoseconds; 0: never
 std::atomic<bool> peers_expected = false;
 std::atomic<bool> agreed = false;
+std::atomic<bool> speaks = true;
 timer_t deadline_timer;
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
@@ -31,7 +32,9 @@ int64_t now() {
 
 void exit_at_once(const char* why) {
   // Only what is safe in a handler.
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, why, std::strlen(why));
+  if (speaks.load()) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, why, std::strlen(why));
+  }
   _exit(static_cast<int>(ExitCode::kStopForGood));
 }
 
@@ -85,7 +88,12 @@ StopRequest stop_requested() {
   return requeue_asked.load() ? StopRequest::kRequeue : StopRequest::kNone;
 }
 
-void expect_peers() { peers_expected.store(true); }
+void expect_peers(bool this_one_speaks) {
+  speaks.store(this_one_speaks);
+  peers_expected.store(true);
+}
+
+void say_nothing_more() { speaks.store(false); }
 
 void stop_is_agreed() { agreed.store(true); }
 

@@ -20,8 +20,11 @@ void install_signal_handlers();
 // What this process was asked for so far. TERM and INT outweigh USR1.
 StopRequest stop_requested();
 
-// Whether a TERM or INT has to be agreed on with other ranks; until this is called it does not.
-void expect_peers();
+// From now on a TERM or INT has to be agreed on with other ranks. `speaks`: whether this process is
+// the one that says so if they do not.
+void expect_peers(bool speaks);
+// The job ends for another reason, which has been told.
+void say_nothing_more();
 // All ranks know that they stop: from now on the run takes the time that saving takes.
 void stop_is_agreed();
 

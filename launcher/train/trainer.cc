@@ -1,6 +1,7 @@
 #include "launcher/train/trainer.h"
 
 #include <chrono>
+#include <limits>
 
 #include "core/base/error.h"
 #include "launcher/data/sampler.h"
@@ -80,7 +81,7 @@ const core::PassResult& Trainer::step(LoaderSource& source) {
   add(votes, stop_requested());
   const core::PassResult& result = parts_.session.train_step(source, votes);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  judged_.reset();
+  counters_.judged = std::numeric_limits<double>::quiet_NaN();
   const core::StepCounters steps = parts_.session.counters();
   counters_.attempted_steps = steps.attempted;
   counters_.applied_steps = steps.applied;
@@ -107,6 +108,8 @@ void Trainer::report(const core::PassResult& result, double seconds) {
       .applied = result.step.apply != 0};
   parts_.reports.metrics->write(record);
   parts_.reports.progress->step(record);
+  if (const auto warning = parts_.reports.metrics->warning())
+    parts_.reports.progress->note(*warning);
 }
 
 // True if evaluations have not improved for long enough.
@@ -121,7 +124,7 @@ bool Trainer::evaluate_if_due() {
     parts_.reports.metrics->write(record);
     parts_.reports.progress->eval(record);
   }
-  judged_ = judged_value(record, parts_.job.checkpoint.best_metric);
+  counters_.judged = judged_value(record, parts_.job.checkpoint.best_metric);
   if (!early_stop_) return false;
   const bool ends = early_stop_->patience_ends(record);
   const BestEvaluation& best = early_stop_->best();
@@ -137,7 +140,7 @@ bool Trainer::evaluate_if_due() {
 
 void Trainer::save() {
   const InPhase phase(parts_.status, comm::Phase::kCheckpoint);
-  parts_.saver.begin(counters_, judged_);
+  parts_.saver.begin(counters_);
 }
 
 // Every rank sees the same sums, so all of them stop at the same step, and one speaks.

@@ -81,7 +81,6 @@ class Trainer {
   std::unique_ptr<Loader> loader_;
   std::optional<Evaluator> evaluator_;
   std::optional<EarlyStop> early_stop_;
-  std::optional<double> judged_;  // of an evaluation after the last step, for keep_best
   DeadlineClock clock_;
   bool first_step_ = true;
   bool saved_ = false;

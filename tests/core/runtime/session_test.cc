@@ -220,7 +220,7 @@ TEST(Session, SaysWhereItIs) {
   EXPECT_EQ(cpu.session.where(), "train: data.next of micro-batch 0");
   SmallBatches batch(SmallNet{}, 1);
   cpu.session.train_step(batch);
-  EXPECT_EQ(cpu.session.where(), "train: update of micro-batch 0, optimizer update");
+  EXPECT_EQ(cpu.session.where(), "train: prepare");
 }
 
 #ifdef TRIREME_COUNTS_ALLOCATIONS
