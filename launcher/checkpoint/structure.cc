@@ -18,6 +18,10 @@ namespace {
 
 constexpr size_t kMostProblems = 100;
 
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
 void check_header(const OpenedFile& file, const ShardRecord& record) {
   uint64_t length = 0;
   read_or_refuse(file, 0, &length, sizeof(length));
@@ -51,8 +55,8 @@ int64_t shard_number(const std::string& name) {
 template <typename Report>
 void find_surplus(const BeneathFolder& folder, int64_t shards, const Report& report) {
   const int descriptor = ::openat(folder.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const std::unique_ptr<DIR, decltype(&::closedir)> entries(
-      descriptor < 0 ? nullptr : ::fdopendir(descriptor), ::closedir);
+  const std::unique_ptr<DIR, CloseFolder> entries(descriptor < 0 ? nullptr
+                                                                 : ::fdopendir(descriptor));
   if (!entries) refuse(folder.path().string(), "cannot be listed: {}", std::strerror(errno));
   while (const dirent* entry = ::readdir(entries.get())) {
     const std::string name = entry->d_name;

@@ -1,7 +1,6 @@
 #include "launcher/cli/checkpoint.h"
 
-#include <fmt/format.h>
-
+#include "core/base/error.h"
 #include "launcher/checkpoint/diff.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/verify.h"
