@@ -39,8 +39,12 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-// Checkpoints have no folders inside: no recursion, and nothing is followed.
+// Checkpoints have no folders inside: no recursion. A link is removed itself, never followed.
 void remove_folder(const fs::path& folder) {
+  if (const mode_t mode = mode_of(folder); mode != 0 && !S_ISDIR(mode)) {
+    if (::unlink(folder.c_str()) != 0) fail_on_file("remove", folder);
+    return;
+  }
   for (const fs::path& file : entries_of(folder))
     if (::unlink(file.c_str()) != 0 && errno != ENOENT) fail_on_file("remove", file);
   if (::rmdir(folder.c_str()) != 0 && errno != ENOENT) fail_on_file("remove", folder);

@@ -106,8 +106,8 @@ TEST_F(Store, CommitsInOrder) {
   {
     const FileCalls watch([&](const std::string& call) {
       calls.push_back(without_uuids(call));
-      EXPECT_THAT(steps(),
-                  call == "fsync checkpoints" && calls.size() > 5 ? ElementsAre(200) : IsEmpty());
+      const bool committed = calls.size() == 12;  // the last call follows the rename
+      EXPECT_EQ(steps().size(), committed ? 1u : 0u) << call;
       return 0;
     });
     save(200);
@@ -163,17 +163,20 @@ TEST_F(Store, AFailureAtAnyCallLeavesOldOrNew) {
           failed = without_uuids(call);
           return failure;
         });
-        if (failure == FileCalls::kShort)
+        if (failure == FileCalls::kShort) {
           EXPECT_NO_THROW(save(step));
-        else
+        } else {
           EXPECT_THROW(save(step), SystemError) << failing;
+        }
       }
       expect_whole();
       const bool visible = failed == "" || failure == FileCalls::kShort ||
                            failed == "fsync checkpoints";  // after the rename
       EXPECT_EQ(steps()[0] == step, visible) << failed;
       EXPECT_EQ(names(), steps().size()) << "something stays after the failure of " << failed;
-      if (visible) EXPECT_EQ(fs::file_size(store.list()[0].path / "manifest.txtpb"), 10u) << failed;
+      if (visible) {
+        EXPECT_EQ(fs::file_size(store.list()[0].path / "manifest.txtpb"), 10u) << failed;
+      }
       EXPECT_EQ(steps().back(), 100);
     }
 }
