@@ -141,7 +141,7 @@ TEST(Saver, WhatIsNotFiniteOnOneRankIsCommittedByNone) {
     rank.save();
     EXPECT_FALSE(rank.saver.finish());
     if (group.rank() == 0) {
-      EXPECT_THAT(failures, testing::ElementsAre("", testing::HasSubstr("parameter/fc1/bias")));
+      EXPECT_THAT(failures, ::testing::ElementsAre("", ::testing::HasSubstr("parameter/fc1/bias")));
     }
     rank.step();
     try {
@@ -156,9 +156,9 @@ TEST(Saver, WhatIsNotFiniteOnOneRankIsCommittedByNone) {
     }
   });
   EXPECT_EQ(steps_in(scratch.path()), std::vector<int64_t>{1});
-  EXPECT_THAT(ends,
-              testing::UnorderedElementsAre(
-                  "peer", "peer", testing::HasSubstr("2 checkpoints in a row could not be saved")));
+  EXPECT_THAT(
+      ends, ::testing::UnorderedElementsAre(
+                "peer", "peer", ::testing::HasSubstr("2 checkpoints in a row could not be saved")));
   for (const auto& entry : std::filesystem::directory_iterator(scratch.path()))
     EXPECT_EQ(entry.path().filename(), "step-00000001");
 }

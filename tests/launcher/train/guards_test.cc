@@ -69,7 +69,7 @@ TEST(Replicas, NamesTheMinority) {
   EXPECT_EQ(differing_ranks(std::vector{a, a, a}), "");
   EXPECT_EQ(differing_ranks(std::vector{a, b, a}), "rank 1 differs from the 2 others");
   EXPECT_EQ(differing_ranks(std::vector{b, a, c, a, a}), "ranks 0, 2 differ from the 3 others");
-  EXPECT_THAT(differing_ranks(std::vector{a, b}), testing::HasSubstr("no state is that of most"));
+  EXPECT_THAT(differing_ranks(std::vector{a, b}), ::testing::HasSubstr("no state is that of most"));
 }
 
 struct SmallSession {
@@ -103,8 +103,8 @@ TEST(Replicas, OneBitOfOneMomentIsFound) {
       } catch (const AgreedFailure& error) {
         EXPECT_EQ(group.rank(), 0);
         EXPECT_EQ(error.code(), ExitCode::kDiverged);
-        EXPECT_THAT(error.what(), testing::HasSubstr("step 2: "));
-        EXPECT_THAT(error.what(), testing::HasSubstr("rank 2 differs"));
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("step 2: "));
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("rank 2 differs"));
       } catch (const PeerFailed& error) {
         EXPECT_NE(group.rank(), 0);
         EXPECT_EQ(error.code(), ExitCode::kDiverged);

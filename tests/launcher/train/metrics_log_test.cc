@@ -41,7 +41,7 @@ TEST_F(Metrics, WritesOneObjectALine) {
       text(),
       R"({"step":1,"epoch":0.5,"loss":2.25,"lr":0.1,"grad_norm":0.0,"samples_per_second":0.0,"step_ms":0.0,"applied":false}
 {"step":1,"epoch":0.5,"eval_loss":2.0,"accuracy":0.5}
-{"step":1,"checkpoint_bytes":10,"checkpoint_stall_ms":0.5,"checkpoint_save_ms":3.0}
+{"step":1,"checkpoint_bytes":10,"checkpoint_stall_ms":0.5,"checkpoint_write_ms":0.0,"checkpoint_verify_ms":0.0,"checkpoint_save_ms":3.0}
 {"step":2,"epoch":0.0,"loss":null,"lr":0.0,"grad_norm":0.0,"samples_per_second":0.0,"step_ms":0.0}
 )");
   struct stat status {};
@@ -67,6 +67,7 @@ TEST_F(Metrics, GoesOnAfterAStep) {
   }
   EXPECT_EQ(text(), one +
                         "{\"step\":2,\"checkpoint_bytes\":0,\"checkpoint_stall_ms\":0.0,"
+                        "\"checkpoint_write_ms\":0.0,\"checkpoint_verify_ms\":0.0,"
                         "\"checkpoint_save_ms\":0.0}\n");
 }
 
