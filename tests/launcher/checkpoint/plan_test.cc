@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "small_checkpoint.h"
 
 namespace trireme::launcher {
