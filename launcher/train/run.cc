@@ -51,7 +51,7 @@ Run::~Run() { status_.detach(); }
 ExitCode Run::execute() {
   install_signal_handlers();
   umask(077);  // what a run leaves is its owner's
-  agree(group_, [&] { load(); });
+  agree(group_, [&] { load_job_file(); });
   watch();
   try {
     return train_and_save();
@@ -68,12 +68,15 @@ ExitCode Run::execute() {
   }
 }
 
-void Run::load() {
+void Run::load_job_file() {
   job_ = load_job(arguments_.job, arguments_.sets);
-  data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
-  run_ = shape_run(job_.options, shapes_of(data_), world_.size());
   folder_.emplace(fs::absolute(arguments_.run_dir.empty() ? fs::path("runs") / job_.options.name
                                                           : arguments_.run_dir));
+}
+
+void Run::load_data() {
+  data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
+  run_ = shape_run(job_.options, shapes_of(data_), world_.size());
 }
 
 void Run::watch() {
@@ -90,6 +93,7 @@ void Run::watch() {
 }
 
 ExitCode Run::train_and_save() {
+  agree(group_, [&] { load_data(); });
   if (!open_folder()) return ExitCode::kDone;
   make_session();
   start_or_resume();

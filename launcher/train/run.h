@@ -35,9 +35,10 @@ class Run {
   bool leads() const { return world_.rank() == 0; }
   core::Session& session() { return distributed_->session(); }
 
-  void load();
+  void load_job_file();
   void watch();
   ExitCode train_and_save();
+  void load_data();
   bool open_folder();
   void make_session();
   void start_or_resume();
