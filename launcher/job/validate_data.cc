@@ -68,7 +68,8 @@ void check_synthetic(const std::string& path, const SyntheticOptions& o, Checker
 
 void check_source(const std::string& path, const DatasetOptions& source, Checker& check) {
   if (!check.required_case(path, {"idx", "synthetic", "custom"}, "synthetic {}")) return;
-  if (check.given(path + ".idx")) check_idx(path + ".idx", std::get<IdxOptions>(source), check);
+  const auto* idx = std::get_if<IdxOptions>(&source);  // which stands for no source as well
+  if (idx != nullptr && check.given(path + ".idx")) check_idx(path + ".idx", *idx, check);
   if (const auto* synthetic = std::get_if<SyntheticOptions>(&source))
     check_synthetic(path + ".synthetic", *synthetic, check);
   if (const auto* custom = std::get_if<CustomDatasetOptions>(&source))
