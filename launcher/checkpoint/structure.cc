@@ -22,25 +22,6 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-void check_header(const OpenedFile& file, const ShardRecord& record) {
-  uint64_t length = 0;
-  read_or_refuse(file, 0, &length, sizeof(length));
-  if (length != static_cast<uint64_t>(record.header_bytes) - 8)
-    refuse(file.path, "says that its header has {} bytes, the manifest says {}", length,
-           record.header_bytes - 8);
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(),
-                                                                      XXH3_freeState);
-  XXH3_64bits_reset(hash.get());
-  std::vector<std::byte> part(static_cast<size_t>(std::min(kBlockBytes, record.header_bytes)));
-  for (int64_t at = 0; at < record.header_bytes; at += std::ssize(part)) {
-    const int64_t bytes = std::min(std::ssize(part), record.header_bytes - at);
-    read_or_refuse(file, at, part.data(), bytes);
-    XXH3_64bits_update(hash.get(), part.data(), static_cast<size_t>(bytes));
-  }
-  if (XXH3_64bits_digest(hash.get()) != record.header_hash)
-    refuse(file.path, "its header is not the one that was written here");
-}
-
 // The number of a shard's name, or -1.
 int64_t shard_number(const std::string& name) {
   constexpr std::string_view kFront = "shard-";
@@ -89,8 +70,26 @@ OpenedFile open_shard(const BeneathFolder& folder, int number, const ShardRecord
   OpenedFile file = folder.open(shard_name(number));
   if (file.bytes != record.bytes)
     refuse(file.path, "has {} bytes, the manifest says {}", file.bytes, record.bytes);
-  check_header(file, record);
   return file;
+}
+
+void check_header(const OpenedFile& file, const ShardRecord& record) {
+  uint64_t length = 0;
+  read_or_refuse(file, 0, &length, sizeof(length));
+  if (length != static_cast<uint64_t>(record.header_bytes) - 8)
+    refuse(file.path, "says that its header has {} bytes, the manifest says {}", length,
+           record.header_bytes - 8);
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(),
+                                                                      XXH3_freeState);
+  XXH3_64bits_reset(hash.get());
+  std::vector<std::byte> part(static_cast<size_t>(std::min(kBlockBytes, record.header_bytes)));
+  for (int64_t at = 0; at < record.header_bytes; at += std::ssize(part)) {
+    const int64_t bytes = std::min(std::ssize(part), record.header_bytes - at);
+    read_or_refuse(file, at, part.data(), bytes);
+    XXH3_64bits_update(hash.get(), part.data(), static_cast<size_t>(bytes));
+  }
+  if (XXH3_64bits_digest(hash.get()) != record.header_hash)
+    refuse(file.path, "its header is not the one that was written here");
 }
 
 void check_block(const std::string& path, const ShardRecord& record, int64_t block,
@@ -113,7 +112,10 @@ std::vector<std::string> check_structure(const BeneathFolder& folder, Manifest& 
   };
   if (!attempt([&] { manifest = read_manifest(folder); })) return problems;
   for (int number = 0; number < std::ssize(manifest.shards); ++number)
-    attempt([&] { open_shard(folder, number, manifest.shards[number]); });
+    attempt([&] {
+      const ShardRecord& record = manifest.shards[number];
+      check_header(open_shard(folder, number, record), record);
+    });
   attempt([&] {
     find_surplus(folder, std::ssize(manifest.shards), [&](const std::string& name) {
       problems.push_back(fmt::format("{}: is not part of this checkpoint",

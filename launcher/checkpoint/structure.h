@@ -12,9 +12,12 @@ namespace trireme::launcher {
 // Reads manifest.pb. Throws InvalidArgument (kBadCheckpoint) with its path.
 Manifest read_manifest(const BeneathFolder& folder);
 
-// Opens shard `number`; checks its type, size and header. Throws InvalidArgument (kBadCheckpoint)
-// with its path.
+// Opens shard `number` and checks its type and size. Throws InvalidArgument (kBadCheckpoint) with
+// its path.
 OpenedFile open_shard(const BeneathFolder& folder, int number, const ShardRecord& record);
+
+// Compares a shard's header with its hash. Throws as open_shard does.
+void check_header(const OpenedFile& shard, const ShardRecord& record);
 
 // Compares block `block` of a shard, whose bytes are given, with its checksum. Throws
 // InvalidArgument (kBadCheckpoint) with the path and the block.

@@ -52,7 +52,9 @@ void check_blocks(const OpenedFile& file, const ShardRecord& record) {
 }  // namespace
 
 void verify_shard(const std::filesystem::path& folder, int number, const ShardRecord& record) {
-  check_blocks(open_shard(BeneathFolder(folder), number, record), record);
+  const OpenedFile file = open_shard(BeneathFolder(folder), number, record);
+  check_header(file, record);
+  check_blocks(file, record);
 }
 
 Verification verify_checkpoint(const std::filesystem::path& folder) {
@@ -64,6 +66,7 @@ Verification verify_checkpoint(const std::filesystem::path& folder) {
       const ShardRecord& record = result.manifest.shards[number];
       try {
         const OpenedFile file = open_shard(beneath, number, record);
+        check_header(file, record);
         check_blocks(file, record);
         check_entries(file, result.manifest.plan, number, record);
       } catch (const InvalidArgument& error) {

@@ -90,7 +90,7 @@ class WireCheck {
     }
     // A varint of one byte becomes eight in memory; only axes are written so, and they are few.
     const bool axes = field.type() == pb::FieldDescriptor::TYPE_UINT64;
-    const bool text = field.type() == pb::FieldDescriptor::TYPE_STRING;
+    const bool text = field.type() == pb::FieldDescriptor::TYPE_BYTES;
     if (axes && length > kMaxTensorRank * 10)
       refuse(where_, "{}.{} has more than {} axes", field.containing_type()->name(), field.name(),
              kMaxTensorRank);

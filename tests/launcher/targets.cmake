@@ -1,6 +1,6 @@
-# The schema's tests read its comments through protobuf's descriptors.
+# Tests read schemas through protobuf's descriptors, and compute checksums of their own.
 if(TARGET launcher_tests)
-  target_link_libraries(launcher_tests PRIVATE protobuf::libprotobuf)
+  target_link_libraries(launcher_tests PRIVATE protobuf::libprotobuf xxHash::xxhash)
 endif()
 
 # The binary itself, under a real mpirun.

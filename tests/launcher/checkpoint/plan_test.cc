@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "small_checkpoint.h"
 
 namespace trireme::launcher {
