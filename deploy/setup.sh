@@ -3,7 +3,8 @@
 # nothing that is there already. The only script of ours that needs root, for apt alone.
 #
 #   deploy/setup.sh            compilers, libraries, Open MPI, GoogleTest, Google Benchmark
-#   deploy/setup.sh --tests    also MPICH, against which the communicators are tested as well
+#   deploy/setup.sh --tests    also MPICH, against which the communicators are tested as well,
+#                              and clang, whose libFuzzer tests the parsers
 #   deploy/setup.sh --cuda     also those parts of CUDA 13.0 that are not found: nvcc, cuBLAS,
 #                              cuDNN, NCCL, cudnn-frontend, from PyPI wheels, without root, into
 #                              $TRIREME_CUDA_PREFIX (default ~/.local/share/trireme/cuda-13.0)
@@ -19,9 +20,9 @@ packages=(g++ cmake ninja-build ccache git ca-certificates python3
 cuda=no
 for argument in "$@"; do
   case $argument in
-    --tests) packages+=(mpich libmpich-dev) ;;
+    --tests) packages+=(mpich libmpich-dev clang-16 libclang-rt-16-dev) ;;  # both releases have 16
     --cuda) cuda=yes ;;
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown option '$argument'; --tests, --cuda" ;;
   esac
 done

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
@@ -62,22 +63,21 @@ const NamedTensor& SafetensorsFile::find(const std::string& name) const {
   return *found;
 }
 
-SafetensorsFile read_safetensors(const std::filesystem::path& path) {
-  SafetensorsFile file{.path = path.string()};
-  const FileDescriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!descriptor) refuse(file.path, "cannot be opened: {}", std::strerror(errno));
-  struct stat status {};
-  if (::fstat(descriptor.get(), &status) != 0 || !S_ISREG(status.st_mode))
-    refuse(file.path, "is not a regular file");
-  const int64_t bytes = status.st_size;
+namespace {
+
+// Reads so many bytes at an offset; false if there are fewer.
+using ReadAt = std::function<bool(int64_t offset, void* out, int64_t bytes)>;
+
+SafetensorsFile parse_file(std::string path, int64_t bytes, const ReadAt& read) {
+  SafetensorsFile file{.path = std::move(path)};
   uint64_t length = 0;
-  if (bytes < 8 || !read_exactly(descriptor, 0, &length, 8))
+  if (bytes < 8 || !read(0, &length, 8))
     refuse(file.path, "is too short for a safetensors file ({} bytes)", bytes);
   if (length > static_cast<uint64_t>(std::min(kMaxShardHeaderBytes, bytes - 8)))
     refuse(file.path, "its header of {} bytes does not fit a file of {}", length, bytes);
   std::string text(length, '\0');
   const auto data = 8 + static_cast<int64_t>(length);
-  if (!read_exactly(descriptor, 8, text.data(), static_cast<int64_t>(length)))
+  if (!read(8, text.data(), static_cast<int64_t>(length)))
     refuse(file.path, "is truncated");
   SafetensorsHeader header = parse_safetensors_header(text, bytes - data, file.path);
   file.metadata = std::move(header.metadata);
@@ -86,11 +86,32 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
     tensor.name = std::move(entry.name);
     tensor.shape = entry.shape;
     tensor.values.resize(static_cast<size_t>(entry.shape.elements()));
-    if (!read_exactly(descriptor, data + entry.begin, tensor.values.data(),
-                      entry.end - entry.begin))
+    if (!read(data + entry.begin, tensor.values.data(), entry.end - entry.begin))
       refuse(file.path, "tensor '{}' is truncated", tensor.name);
   }
   return file;
+}
+
+}  // namespace
+
+SafetensorsFile read_safetensors(const std::filesystem::path& path) {
+  const FileDescriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor) refuse(path.string(), "cannot be opened: {}", std::strerror(errno));
+  struct stat status {};
+  if (::fstat(descriptor.get(), &status) != 0 || !S_ISREG(status.st_mode))
+    refuse(path.string(), "is not a regular file");
+  return parse_file(path.string(), status.st_size, [&](int64_t offset, void* out, int64_t bytes) {
+    return read_exactly(descriptor, offset, out, bytes);
+  });
+}
+
+SafetensorsFile parse_safetensors(std::string name, std::span<const uint8_t> bytes) {
+  const auto size = static_cast<int64_t>(bytes.size());
+  return parse_file(std::move(name), size, [&](int64_t offset, void* out, int64_t count) {
+    if (offset > size || count > size - offset) return false;
+    std::copy_n(bytes.data() + offset, count, static_cast<uint8_t*>(out));
+    return true;
+  });
 }
 
 }  // namespace trireme::launcher

@@ -42,5 +42,7 @@ struct SafetensorsFile {
 // Throws InvalidArgument (kBadCheckpoint), one line that names the file and the tensor, for
 // whatever is missing, truncated, oversized, overlapping or not f32.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
+// The same of a file's bytes; `name` opens the errors.
+SafetensorsFile parse_safetensors(std::string name, std::span<const uint8_t> bytes);
 
 }  // namespace trireme::launcher

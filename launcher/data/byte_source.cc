@@ -120,9 +120,15 @@ File::File(std::string path) : path_(std::move(path)) {
   bytes_ = status.st_size;
 }
 
+File::File(std::string name, std::span<const uint8_t> bytes)
+    : path_(std::move(name)), memory_(bytes), bytes_(static_cast<int64_t>(bytes.size())) {
+  if (bytes.empty()) bad_data("[data] {}: expects a data file, got an empty file", path_);
+}
+
 File::File(File&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
+      memory_(std::exchange(other.memory_, {})),
       bytes_(other.bytes_) {}
 
 File::~File() {
@@ -130,6 +136,12 @@ File::~File() {
 }
 
 size_t File::read_at(int64_t offset, std::span<uint8_t> out) const {
+  if (descriptor_ < 0) {
+    const auto rest = memory_.subspan(static_cast<size_t>(std::min(offset, bytes_)));
+    const size_t count = std::min(out.size(), rest.size());
+    std::copy_n(rest.data(), count, out.data());
+    return count;
+  }
   size_t done = 0;
   while (done < out.size()) {
     const ssize_t got = ::pread(descriptor_, out.data() + done, out.size() - done,

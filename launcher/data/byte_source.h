@@ -27,6 +27,8 @@ class File {
   // Throws InvalidArgument (kBadData) if `path` is missing, unreadable, empty, a directory or any
   // other thing than a regular file.
   explicit File(std::string path);
+  // Bytes in memory, borrowed, that stand for the file `name`.
+  File(std::string name, std::span<const uint8_t> bytes);
   File(File&& other) noexcept;
   ~File();
 
@@ -37,7 +39,8 @@ class File {
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  int descriptor_ = -1;  // -1: the bytes are in memory
+  std::span<const uint8_t> memory_;
   int64_t bytes_ = 0;
 };
 

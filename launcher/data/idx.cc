@@ -38,8 +38,8 @@ std::vector<uint8_t> read_labels(const IdxOptions& options, int64_t images) {
 }  // namespace
 
 DatasetInfo inspect(const IdxOptions& options) {
-  const IdxHeader images = read_idx_header(options.images, kIdxImages);
-  const IdxHeader labels = read_idx_header(options.labels, kIdxLabels);
+  const IdxHeader images = read_idx_header(File(options.images), kIdxImages);
+  const IdxHeader labels = read_idx_header(File(options.labels), kIdxLabels);
   check_counts(options, images.rows(), labels.rows());
   return {images.rows(), image_shape(images), options.classes};
 }

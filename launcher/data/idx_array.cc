@@ -118,17 +118,16 @@ int64_t IdxHeader::elements() const {
   return product;
 }
 
-IdxHeader read_idx_header(const std::string& path, const IdxKind& kind) {
-  const File file(path);
+IdxHeader read_idx_header(const File& file, const IdxKind& kind) {
   const std::unique_ptr<ByteSource> source = open_byte_source(file);
-  const IdxHeader header = parse_header(path, kind, *source);
+  const IdxHeader header = parse_header(file.path(), kind, *source);
   if (!source->compressed()) check_plain_size(file, header);
   return header;
 }
 
-IdxArray::IdxArray(const std::string& path, const IdxKind& kind) : file_(path) {
+IdxArray::IdxArray(File file, const IdxKind& kind) : file_(std::move(file)) {
   const std::unique_ptr<ByteSource> source = open_byte_source(file_);
-  header_ = parse_header(path, kind, *source);
+  header_ = parse_header(file_.path(), kind, *source);
   in_memory_ = source->compressed();
   if (in_memory_)
     unpacked_ = unpack(file_, header_, *source);

@@ -37,14 +37,15 @@ struct IdxHeader {
 
 // Reads and checks the header, and the size of a plain file. Of a packed file only the first bytes
 // are unpacked. Throws InvalidArgument (kBadData) as below.
-IdxHeader read_idx_header(const std::string& path, const IdxKind& kind);
+IdxHeader read_idx_header(const File& file, const IdxKind& kind);
 
 class IdxArray {
  public:
   // A plain file's elements stay in the file, a packed one's are unpacked into memory.
   // Throws InvalidArgument (kBadData), in one line with the file, what was expected and what came:
   // not a file, wrong magic, dimensions of 0 or too large, truncated, too long, corrupt gzip.
-  IdxArray(const std::string& path, const IdxKind& kind);
+  IdxArray(File file, const IdxKind& kind);
+  IdxArray(const std::string& path, const IdxKind& kind) : IdxArray(File(path), kind) {}
 
   const IdxHeader& header() const { return header_; }
   const std::string& path() const { return file_.path(); }

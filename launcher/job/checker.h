@@ -20,10 +20,11 @@ inline constexpr int64_t kMostOfAnything = std::numeric_limits<int32_t>::max();
 
 class Checker {
  public:
-  // Both are borrowed.
-  Checker(const Places& places, Diagnostics& diagnostics)
-      : places_(places), diagnostics_(diagnostics) {}
+  // `places` and `diagnostics` are borrowed.
+  Checker(const Places& places, Diagnostics& diagnostics, bool looks_for_files)
+      : places_(places), diagnostics_(diagnostics), looks_for_files_(looks_for_files) {}
 
+  bool looks_for_files() const { return looks_for_files_; }
   bool given(const std::string& path) const { return places_.has(path); }
 
   template <typename... Args>
@@ -79,6 +80,7 @@ class Checker {
  private:
   const Places& places_;
   Diagnostics& diagnostics_;
+  bool looks_for_files_;
 };
 
 }  // namespace trireme::launcher

@@ -62,10 +62,8 @@ void refuse_empty(const job::Job& job, const Places& places, const Diagnostics& 
   fail("{}: the job is empty; see the files in jobs/, or trireme help", places.text({}));
 }
 
-}  // namespace
-
-LoadedJob load_job(const fs::path& path, std::span<const std::string> sets) {
-  const std::string text = read_job_file(path);
+LoadedJob load(const std::string& text, const fs::path& path, std::span<const std::string> sets,
+               DataFiles files) {
   Places places(one_line(path.string(), 400));
   Diagnostics diagnostics(places);
   job::Job job;
@@ -77,10 +75,21 @@ LoadedJob load_job(const fs::path& path, std::span<const std::string> sets) {
   LoadedJob loaded;
   loaded.options = read_options(job, places);
   fill_in(loaded.options, path);
-  validate(loaded.options, diagnostics);
+  validate(loaded.options, diagnostics, files);
   diagnostics.throw_if_any();
   loaded.resolved = to_text(loaded.options);
   return loaded;
+}
+
+}  // namespace
+
+LoadedJob load_job(const fs::path& path, std::span<const std::string> sets) {
+  return load(read_job_file(path), path, sets, DataFiles::kMustExist);
+}
+
+LoadedJob parse_job(std::string text, const fs::path& path, std::span<const std::string> sets) {
+  text = checked_job_text(std::move(text), one_line(path.string(), 400));
+  return load(text, path, sets, DataFiles::kIgnored);
 }
 
 std::string to_text(const JobOptions& options) {

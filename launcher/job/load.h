@@ -19,6 +19,10 @@ struct LoadedJob {
 // Throws InvalidArgument with one line an error: "file:line:column: ..." or "--set ...: ...".
 LoadedJob load_job(const std::filesystem::path& path, std::span<const std::string> sets = {});
 
+// The same of text that stands for the file `path`. Looks at no file, and misses no data file.
+LoadedJob parse_job(std::string text, const std::filesystem::path& path,
+                    std::span<const std::string> sets = {});
+
 // The job as text, every default written out. Loaded again it gives equal options, from any folder.
 std::string to_text(const JobOptions& options);
 

@@ -81,10 +81,15 @@ std::string read_job_file(const fs::path& path) {
   if (!in) fail("{}:1:1: may not be read: {}", name, std::strerror(errno));
   std::string text(std::istreambuf_iterator<char>(in), {});
   if (in.bad()) fail("{}:1:1: could not be read to its end", name);
+  return checked_job_text(std::move(text), name);
+}
+
+std::string checked_job_text(std::string text, const std::string& name) {
   const size_t bad = first_bad_byte(text);
   if (bad == std::string::npos) {
     constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-    return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
+    if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+    return text;
   }
   const auto begin = text.begin();
   const size_t line = std::count(begin, begin + static_cast<ptrdiff_t>(bad), '\n') + 1;

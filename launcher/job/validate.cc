@@ -207,8 +207,8 @@ void check_classes(const JobOptions& options, Checker& check) {
 
 }  // namespace
 
-void validate(const JobOptions& options, Diagnostics& diagnostics) {
-  Checker check(options.places, diagnostics);
+void validate(const JobOptions& options, Diagnostics& diagnostics, DataFiles files) {
+  Checker check(options.places, diagnostics, files == DataFiles::kMustExist);
   check_name(options, check);
   validate_model(options.model, check);
   validate_data(options.data, check);

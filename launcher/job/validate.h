@@ -7,9 +7,11 @@
 namespace trireme::launcher {
 
 class Checker;
+enum class DataFiles : uint8_t { kMustExist, kIgnored };
 
-// Reports every breach at its field's place. Looks at data files, but does not read them.
-void validate(const JobOptions& options, Diagnostics& diagnostics);
+// Reports every breach at its field's place. Looks for data files, but does not read them.
+void validate(const JobOptions& options, Diagnostics& diagnostics,
+              DataFiles files = DataFiles::kMustExist);
 
 void validate_model(const models::ModelOptions& model, Checker& check);
 void validate_data(const DataOptions& data, Checker& check);

@@ -34,6 +34,7 @@ std::string remedy(const fs::path& path) {
 
 void check_file(const std::string& field, const std::string& file, Checker& check) {
   if (!check.required(field, "\"../data/digits-train-images.idx.gz\"")) return;
+  if (!check.looks_for_files()) return;
   const fs::path path(file);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -67,7 +68,8 @@ void check_synthetic(const std::string& path, const SyntheticOptions& o, Checker
 
 void check_source(const std::string& path, const DatasetOptions& source, Checker& check) {
   if (!check.required_case(path, {"idx", "synthetic", "custom"}, "synthetic {}")) return;
-  if (check.given(path + ".idx")) check_idx(path + ".idx", std::get<IdxOptions>(source), check);
+  const auto* idx = std::get_if<IdxOptions>(&source);  // which stands for no source as well
+  if (idx != nullptr && check.given(path + ".idx")) check_idx(path + ".idx", *idx, check);
   if (const auto* synthetic = std::get_if<SyntheticOptions>(&source))
     check_synthetic(path + ".synthetic", *synthetic, check);
   if (const auto* custom = std::get_if<CustomDatasetOptions>(&source))

@@ -84,6 +84,11 @@ optimizer {
   adamw { lr: 0.1 }
 })",
      R"(a.txtpb:6:3: optimizer.adamw stands beside optimizer.sgd (line 5), but only one of sgd, adam, adamw may be given; remove one)"},
+    {"TwoSources", R"(@M
+data { train { custom { name: "mine" } idx { images: "a" labels: "b" } } }
+@T
+@O)",
+     R"(a.txtpb:2:40: data.train.idx stands beside data.train.custom (line 2), but only one of idx, synthetic, custom may be given; remove one)"},
     {"EpochsAndSteps", R"(@M
 @D
 @O
