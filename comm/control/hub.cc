@@ -108,7 +108,7 @@ bool Hub::handle(int rank, const Message& message) {
     crew_.table.hear(rank, beat->status, crew_.clock.now());
   } else if (const auto* failure = std::get_if<Failure>(&message)) {
     failed_.insert(rank);
-    if (!failure_) failure_ = RankFailure{rank, *failure};
+    if (!failure_) failure_ = RankFailure{rank, *failure, crew_.clock.now()};
   } else if (const auto* end = std::get_if<End>(&message)) {
     given_up_ = Verdict{.line = end->text,
                         .code = end->code,
@@ -164,11 +164,13 @@ std::optional<Verdict> Hub::losses() {
       .line = line, .code = static_cast<int>(ExitCode::kInternal), .wait = crew_.pace.farewell};
 }
 
-// Waits for the beat: a rank that is killed makes others fail, and its own end is noticed within
-// that time.
+// Waits for half a beat at least: a rank that is killed makes others fail, and its own end is
+// noticed within that time.
 std::optional<Verdict> Hub::first_failure(bool on_beat) {
-  if (!failure_ && crew_.failure) failure_ = RankFailure{0, *crew_.failure};
-  if (!failure_ || (!on_beat && crew_.roster.size() > 1)) return std::nullopt;
+  if (!failure_ && crew_.failure) failure_ = RankFailure{0, *crew_.failure, crew_.failed_at};
+  if (!failure_) return std::nullopt;
+  const bool settled = on_beat && crew_.clock.now() - failure_->since >= crew_.pace.beat / 2;
+  if (!settled && crew_.roster.size() > 1) return std::nullopt;
   return Verdict{.line = failure_line(crew_, failure_->rank, failure_->failure.text),
                  .code = failure_->failure.code};
 }

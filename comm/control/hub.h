@@ -39,6 +39,7 @@ class Hub final : public Star {
   struct RankFailure {
     int rank;
     Failure failure;
+    AwakeClock::Time since;
   };
   struct Loss {
     int rank;

@@ -153,7 +153,8 @@ TEST(ControlPlane, FailureThatALostRankCausesIsNotSaid) {
       const Meeting meeting = meet(rank.group, "");
       const Connection connection = join(meeting, milliseconds(2000));
       sleep_ms(50);
-      lost = true;
+      lost = true;  // and the others notice before the plane does
+      sleep_ms(10);
       return;
     }
     const auto plane = rank.make_plane();
