@@ -30,7 +30,6 @@ Hub::Hub(Crew& crew, Meeting& meeting)
       token_(meeting.token),
       listener_(std::move(meeting.listener)),
       ranks_(crew.roster.size()),
-      missing_(crew.roster.size() - 1),
       opened_(crew.clock.now()) {}
 
 // Ranks are read once in a beat. What wakes the thread between two beats is the end of a
@@ -60,7 +59,7 @@ void Hub::accept_strangers() {
 
 void Hub::question_strangers() {
   std::erase_if(strangers_, [this](Stranger& stranger) { return is_unwelcome(stranger); });
-  if (missing_ > 0 || !listener_) return;
+  if (!complete() || !listener_) return;
   strangers_.clear();
   listener_ = {};
   send_tables();  // the first: no rank goes on before every rank is here
@@ -75,19 +74,16 @@ bool Hub::is_unwelcome(Stranger& stranger) {
   return stranger.connection.over() || crew_.clock.now() - stranger.since > kStrangersPatience;
 }
 
-bool Hub::take_in(Stranger& stranger, const Message& message) {
+void Hub::take_in(Stranger& stranger, const Message& message) {
   const auto* hello = std::get_if<Hello>(&message);
   if (hello == nullptr || hello->version != Hello{}.version || !same_token(hello->token, token_))
-    return false;
+    return;
   const int rank = hello->rank;
-  if (rank < 1 || rank >= crew_.roster.size() || ranks_[rank] || crew_.table.left(rank))
-    return false;
+  if (rank < 1 || rank >= crew_.roster.size() || !joined_.insert(rank).second) return;
   stranger.connection.allow(longest_payload(ranks_.size()));
   stranger.connection.send(Welcome{token_});
   ranks_[rank] = std::make_unique<Connection>(std::move(stranger.connection));
   crew_.table.hear(rank, crew_.table.status(rank), crew_.clock.now());
-  --missing_;
-  return true;
 }
 
 void Hub::read_rank(int rank) {
@@ -112,7 +108,7 @@ bool Hub::handle(int rank, const Message& message) {
     crew_.table.hear(rank, beat->status, crew_.clock.now());
   } else if (const auto* failure = std::get_if<Failure>(&message)) {
     failed_.insert(rank);
-    if (!failure_) failure_ = RankFailure{rank, *failure};
+    if (!failure_) failure_ = RankFailure{rank, *failure, crew_.clock.now()};
   } else if (const auto* end = std::get_if<End>(&message)) {
     given_up_ = Verdict{.line = end->text,
                         .code = end->code,
@@ -168,11 +164,13 @@ std::optional<Verdict> Hub::losses() {
       .line = line, .code = static_cast<int>(ExitCode::kInternal), .wait = crew_.pace.farewell};
 }
 
-// Waits for the beat: a rank that is killed makes others fail, and its own end is noticed within
-// that time.
+// Waits for half a beat at least: a rank that is killed makes others fail, and its own end is
+// noticed within that time.
 std::optional<Verdict> Hub::first_failure(bool on_beat) {
-  if (!failure_ && crew_.failure) failure_ = RankFailure{0, *crew_.failure};
-  if (!failure_ || (!on_beat && crew_.roster.size() > 1)) return std::nullopt;
+  if (!failure_ && crew_.failure) failure_ = RankFailure{0, *crew_.failure, crew_.failed_at};
+  if (!failure_) return std::nullopt;
+  const bool settled = on_beat && crew_.clock.now() - failure_->since >= crew_.pace.beat / 2;
+  if (!settled && crew_.roster.size() > 1) return std::nullopt;
   return Verdict{.line = failure_line(crew_, failure_->rank, failure_->failure.text),
                  .code = failure_->failure.code};
 }
@@ -182,7 +180,7 @@ std::optional<Verdict> Hub::absentees() {
   if (limit <= milliseconds::zero() || crew_.clock.now() - opened_ <= limit) return std::nullopt;
   std::vector<int> absent;
   for (int rank = 1; rank < crew_.roster.size(); ++rank)
-    if (!ranks_[rank] && !crew_.table.left(rank)) absent.push_back(rank);
+    if (!joined_.contains(rank)) absent.push_back(rank);
   if (absent.empty()) return std::nullopt;
   const std::string who =
       absent.size() == 1 ? crew_.roster.describe(absent.front()) : in_words(absent);

@@ -1,8 +1,8 @@
 // Rank 0's end of the star: a connection to every other rank. Alone, it watches itself.
 //
-// Why a star and no tree: at four messages a second and 1,000 ranks rank 0 takes in some 400 KB/s,
-// which one thread handles in about a percent of a core, and a tree would make every inner rank
-// one whose loss hides others.
+// Why a star and no tree: with 1,000 ranks that all move in every beat, rank 0 takes in 280 KB/s
+// and needs 5 % of one core for it (measured, comm/README.md); the inner ranks of a tree would be
+// ranks whose loss hides others.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class Hub final : public Star {
   void beat() override;
   std::optional<Verdict> judge(bool on_beat) override;
   void tell(const Verdict& verdict) override;
-  bool complete() const override { return missing_ == 0; }
+  bool complete() const override { return joined_.size() + 1 == ranks_.size(); }
   void leave() override;
   void drain(std::chrono::milliseconds limit) override;
 
@@ -39,6 +39,7 @@ class Hub final : public Star {
   struct RankFailure {
     int rank;
     Failure failure;
+    AwakeClock::Time since;
   };
   struct Loss {
     int rank;
@@ -48,7 +49,7 @@ class Hub final : public Star {
   void accept_strangers();
   void question_strangers();
   bool is_unwelcome(Stranger& stranger);  // asks once more; takes it in if it is a rank
-  bool take_in(Stranger& stranger, const Message& message);
+  void take_in(Stranger& stranger, const Message& message);
   void read_rank(int rank);
   void lose(int rank, const std::string& why);
   bool handle(int rank, const Message& message);  // false: it is none that a rank sends
@@ -63,7 +64,7 @@ class Hub final : public Star {
   UniqueFd listener_;
   std::vector<Stranger> strangers_;
   std::vector<std::unique_ptr<Connection>> ranks_;  // null: rank 0, not come yet, or left
-  int missing_;
+  std::set<int> joined_;
   AwakeClock::Time opened_;
   Pulse pulse_;
   AwakeClock::Time next_tables_{};

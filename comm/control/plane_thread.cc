@@ -141,8 +141,7 @@ void ControlPlane::Thread::observe_self() {
 }
 
 std::optional<Verdict> ControlPlane::Thread::judge(bool on_beat) {
-  if (std::optional<Verdict> verdict = star_->judge(on_beat)) return verdict;
-  if (!on_beat || !orphaned()) return std::nullopt;
+  if (!orphaned()) return star_->judge(on_beat);
   return Verdict{.line = fmt::format("the launcher (pid {}) is gone", parent_),
                  .code = static_cast<int>(ExitCode::kInternal),
                  .voice = crew_.own() == 0 ? Verdict::Voice::kSpeak : Verdict::Voice::kSaidAlready};

@@ -153,7 +153,8 @@ TEST(ControlPlane, FailureThatALostRankCausesIsNotSaid) {
       const Meeting meeting = meet(rank.group, "");
       const Connection connection = join(meeting, milliseconds(2000));
       sleep_ms(50);
-      lost = true;
+      lost = true;  // and the others notice before the plane does
+      sleep_ms(10);
       return;
     }
     const auto plane = rank.make_plane();
@@ -358,6 +359,26 @@ TEST(ControlPlane, StrangersAreTurnedAwayAndNothingElseHappens) {
   });
   EXPECT_THAT(job.log.lines(), IsEmpty());
   EXPECT_THAT(job.log.codes(), IsEmpty());
+}
+
+TEST(ControlPlane, NobodyGoesOnBeforeAllAreHere) {
+  FakeJob job{.ranks = 3};
+  std::atomic<bool> all_here{false};
+  job.run([&](FakeRank& rank) {
+    if (rank.rank != 2) {
+      const auto plane = rank.make_plane();
+      EXPECT_TRUE(all_here) << rank.rank;
+      return;
+    }
+    const Meeting meeting = meet(rank.group, "");
+    sleep_ms(100);
+    all_here = true;
+    Connection connection = join(meeting, milliseconds(2000));
+    connection.send(Goodbye{});
+    connection.finish();
+    while (!connection.over()) connection.await(milliseconds(500));
+  });
+  EXPECT_THAT(job.log.lines(), IsEmpty());
 }
 
 TEST(ControlPlane, RankThatDoesNotComeIsNamed) {

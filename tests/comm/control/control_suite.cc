@@ -5,6 +5,7 @@
 //   control_suite FOLDER DEADLINE_MS --fail    the last rank fails, with code 66
 //   control_suite FOLDER DEADLINE_MS --steps N ends in order after N steps of 5 ms, and prints what
 //                                              the plane's thread cost
+//   control_suite FOLDER DEADLINE_MS --crowd N without MPI: what rank 0 of N costs
 
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include <thread>
 
 #include "comm/control/control_plane.h"
+#include "comm/control/hub.h"
 #include "comm/world.h"
 #include "core/base/error.h"
 
@@ -41,6 +43,7 @@ struct Arguments {
   std::chrono::milliseconds deadline{};
   bool fails = false;
   int64_t steps = 0;
+  int crowd = 0;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -49,6 +52,8 @@ Arguments parse(int argc, char** argv) {
     if (std::strcmp(argv[i], "--fail") == 0) arguments.fails = true;
     if (std::strcmp(argv[i], "--steps") == 0 && i + 1 < argc)
       arguments.steps = std::stoll(argv[++i]);
+    if (std::strcmp(argv[i], "--crowd") == 0 && i + 1 < argc)
+      arguments.crowd = std::stoi(argv[++i]);
   }
   return arguments;
 }
@@ -93,6 +98,65 @@ void print_cost(const std::string& name, double seconds) {
   }
 }
 
+control::Meeting crowd_meeting(int ranks) {
+  control::Meeting meeting;
+  control::allow_open_files(3 * static_cast<size_t>(ranks));
+  meeting.roster.members.resize(ranks, {"node", 1});
+  meeting.addresses = {"127.0.0.1"};
+  meeting.listener = control::listen_on("127.0.0.1", ranks);
+  meeting.port = control::port_of(meeting.listener);
+  return meeting;
+}
+
+// All ranks but rank 0: each sends a heartbeat in every beat.
+void play_crowd(int port, int ranks, const std::atomic<bool>& over) {
+  std::vector<control::Connection> crowd;
+  std::string error;
+  for (int rank = 1; rank < ranks; ++rank) {
+    crowd.emplace_back(
+        control::connect_to("127.0.0.1", port, std::chrono::milliseconds(5000), error),
+        control::longest_payload(ranks));
+    crowd.back().send(control::Hello{.rank = rank});
+  }
+  for (int64_t pass = 0; !over; ++pass) {
+    for (control::Connection& rank : crowd) {
+      rank.send({control::Heartbeat{{pass, 0, Phase::kStep, "train: all_reduce of bucket 1"}}});
+      rank.read();
+      while (rank.next()) {
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  }
+}
+
+// Rank 0's part of the plane alone, on this thread, for ten seconds.
+void measure_crowd(int ranks) {
+  control::Meeting meeting = crowd_meeting(ranks);
+  control::Crew crew(meeting.roster, ControlPace{});
+  crew.deadlines.set(Deadlines{});
+  control::Hub hub(crew, meeting);
+  std::atomic<bool> over{false};
+  std::thread crowd([&] { play_crowd(meeting.port, ranks, over); });
+  const auto turn = [&](int64_t pass) {
+    std::this_thread::sleep_for(crew.pace.beat);
+    crew.clock.look();
+    hub.read();
+    crew.table.hear(0, {pass, 0, Phase::kStep, "train: all_reduce of bucket 1"}, crew.clock.now());
+    hub.beat();
+    if (hub.judge(true)) throw SystemError("a verdict on a job that goes well");
+  };
+  while (!hub.complete()) turn(0);
+  timespec begin{}, end{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+  for (int64_t pass = 1; pass <= 40; ++pass) turn(pass);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+  const double seconds = static_cast<double>(end.tv_sec - begin.tv_sec) +
+                         1e-9 * static_cast<double>(end.tv_nsec - begin.tv_nsec);
+  std::printf("rank 0 of %d: %.3f CPU seconds a minute\n", ranks, 6 * seconds);
+  over = true;
+  crowd.join();
+}
+
 void run(World& world, const Arguments& arguments) {
   Progress progress;
   ControlPlane plane(world.communicator(), options_of(arguments, progress));
@@ -116,8 +180,10 @@ int main(int argc, char** argv) {
   if (argc < 3) return 64;
   std::unique_ptr<comm::World> world;
   try {
+    const comm::Arguments arguments = comm::parse(argc, argv);
+    if (arguments.crowd > 0) return comm::measure_crowd(arguments.crowd), 0;
     world = std::make_unique<comm::World>();
-    comm::run(*world, comm::parse(argc, argv));
+    comm::run(*world, arguments);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "control_suite: %s\n", error.what());
     if (world) world->abort(70);

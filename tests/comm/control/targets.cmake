@@ -6,6 +6,10 @@ add_executable(control_suite comm/control/control_suite.cc)
 target_link_libraries(control_suite PRIVATE trireme_comm $<BUILD_INTERFACE:trireme_flags>)
 set_target_properties(control_suite PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
+# What mpirun does with the rest of a job, and which status it returns, is Open MPI's own.
+if(MPI_CXX_COMPILER MATCHES mpich)
+  return()
+endif()
 foreach(how "kill;2" "kill;0" "stop;2" "stop;0" "fail;0" "orphan;0" "quiet;0")
   list(GET how 0 mode)
   list(GET how 1 rank)
