@@ -127,15 +127,16 @@ TEST(CheckpointReader, UsesNoByteWhoseChecksumIsWrong) {
         folder.path());
   };
   // What failed leaves nothing behind that passes for another block.
-  for (int again = 0; again < 2; ++again) {
-    for (const int64_t good : {2, 0}) {
-      EXPECT_EQ(read_row(good), "");
-      EXPECT_TRUE(
-          std::equal(row.begin(), row.begin() + 200'000, values[0].begin() + good * 300'000));
+  for (const int64_t number : {0, 1, 1, 0, 2, 1, 2}) {
+    if (number == 1) {
+      EXPECT_EQ(read_row(1),
+                "shard-00000.safetensors: is damaged in its bytes 1048576 to 2097151: their "
+                "checksum is not the one written");
+      continue;
     }
-    EXPECT_EQ(read_row(1),
-              "shard-00000.safetensors: is damaged in its bytes 1048576 to 2097151: their checksum "
-              "is not the one written");
+    EXPECT_EQ(read_row(number), "");
+    EXPECT_TRUE(
+        std::equal(row.begin(), row.begin() + 200'000, values[0].begin() + number * 300'000));
   }
 }
 
