@@ -38,6 +38,7 @@ void put_counters(const Counters& counters, checkpoint::Counters& to) {
   to.set_best_value_bits(std::bit_cast<uint64_t>(counters.best_value));
   to.set_best_step(counters.best_step);
   to.set_evaluations_since_best(counters.evaluations_since_best);
+  to.set_judged_bits(std::bit_cast<uint64_t>(counters.judged));
 }
 
 void put_tensor(const TensorSpec& tensor, checkpoint::Tensor& to) {
@@ -122,7 +123,8 @@ class FromProtobuf {
             .refused_in_a_row = natural(from.refused_in_a_row()),
             .best_value = std::bit_cast<double>(from.best_value_bits()),
             .best_step = from.best_step(),
-            .evaluations_since_best = natural(from.evaluations_since_best())};
+            .evaluations_since_best = natural(from.evaluations_since_best()),
+            .judged = std::bit_cast<double>(from.judged_bits())};
   }
 
   TensorSpec tensor(const checkpoint::Tensor& from) const {
@@ -173,7 +175,8 @@ bool Counters::operator==(const Counters& other) const {
                       c.refused_in_a_row,
                       std::bit_cast<int64_t>(c.best_value),
                       c.best_step,
-                      c.evaluations_since_best};
+                      c.evaluations_since_best,
+                      std::bit_cast<int64_t>(c.judged)};
   };
   return all(*this) == all(other);
 }

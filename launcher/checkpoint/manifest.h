@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,8 +48,10 @@ struct Counters {
   int64_t applied_steps = 0, non_finite_steps = 0, refused_in_a_row = 0;
   double best_value = 0;  // kept bit by bit; means something if best_step >= 0
   int64_t best_step = -1, evaluations_since_best = 0;
+  // What the evaluation after this very step gave, the smaller the better; NaN: there was none.
+  double judged = std::numeric_limits<double>::quiet_NaN();
 
-  bool operator==(const Counters& other) const;  // best_value by its bits
+  bool operator==(const Counters& other) const;  // doubles by their bits
 };
 
 struct Manifest {

@@ -4,7 +4,7 @@
 #include "launcher/checkpoint/diff.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/verify.h"
-#include "launcher/cli/report.h"
+#include "launcher/base/report.h"
 
 namespace trireme::launcher {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "launcher/cli/checkpoint.h"
 #include "launcher/cli/commands.h"
-#include "launcher/cli/report.h"
+#include "launcher/base/report.h"
 #include "launcher/eval/eval.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"
@@ -20,7 +20,6 @@ struct CommandLine {
   JobArguments job;
   TrainArguments train;
   std::filesystem::path checkpoint;
-  std::string resume = "auto";
   std::string help_path;
   std::filesystem::path folder, other;  // of `checkpoint`
 };
@@ -68,15 +67,16 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_job(*train, line);
   add_device(*train, line);
   train->add_option("--run-dir", line.train.run_dir, "Folder of the run; default: runs/<job name>");
-  train->add_option("--resume", line.resume, "auto or never (refuse a folder that is not empty)")
-      ->check(CLI::IsMember({"auto", "never"}));
+  train->add_option("--resume", line.train.resume,
+                    "auto (go on from the newest checkpoint), never (refuse a folder that is not "
+                    "empty), or the folder of a checkpoint");
   train->add_option("--save-gradients", line.train.save_gradients,
                     "Write the first step's gradients to this safetensors file");
 
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")
+  eval->add_option("--checkpoint", line.checkpoint, "A run folder, a checkpoint's folder or a .safetensors file")
       ->required();
 
   CLI::App* validate =
@@ -134,7 +134,6 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
   if (app.got_subcommand("train") || app.got_subcommand("eval")) {
     line.train.job = line.job.job;
     line.train.sets = line.job.sets;
-    line.train.never_resume = line.resume == "never";
     return run_on_world(line, app.got_subcommand("train"), extensions);
   }
   if (app.got_subcommand("checkpoint"))

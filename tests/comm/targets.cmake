@@ -1,5 +1,6 @@
 # Cases shared by every transport.
-target_sources(comm_tests PRIVATE comm/suite.cc)
+target_sources(comm_tests PRIVATE comm/suite.cc comm/control/fake_job.cc)
+target_link_libraries(comm_tests PRIVATE nlohmann_json::nlohmann_json)
 
 # The same cases over real MPI. A distributed test that cannot start fails.
 add_executable(mpi_suite comm/mpi_suite.cc comm/mpi_timing.cc comm/suite.cc)

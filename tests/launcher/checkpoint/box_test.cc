@@ -1,5 +1,6 @@
 #include "launcher/checkpoint/box.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <algorithm>

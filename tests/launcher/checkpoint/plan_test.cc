@@ -1,5 +1,6 @@
 #include "launcher/checkpoint/plan.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <algorithm>
