@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "core/base/error.h"
 #include "launcher/base/file_descriptor.h"
@@ -35,12 +36,17 @@ class BlockFile {
   void put(const void* data, int64_t bytes) {
     const auto* from = static_cast<const std::byte*>(data);
     while (bytes > 0) {
+      const bool whole = filled_ == 0 && bytes >= kWriteBytes;  // goes without a copy
       const int64_t part = std::min(bytes, kWriteBytes - filled_);
-      std::memcpy(buffer_.get() + filled_, from, static_cast<size_t>(part));
+      if (whole) {
+        write(from, part);
+      } else {
+        std::memcpy(buffer_.get() + filled_, from, static_cast<size_t>(part));
+        filled_ += part;
+        if (filled_ == kWriteBytes) flush();
+      }
       from += part;
       bytes -= part;
-      filled_ += part;
-      if (filled_ == kWriteBytes) flush();
     }
   }
 
@@ -53,18 +59,19 @@ class BlockFile {
   }
 
  private:
-  void flush() {
-    for (int64_t at = 0; at < filled_; at += kBlockBytes)
-      checksums_.push_back(XXH3_64bits(buffer_.get() + at,
-                                       static_cast<size_t>(std::min(kBlockBytes, filled_ - at))));
-    const std::byte* from = buffer_.get();
-    while (filled_ > 0) {
-      const ssize_t put = ::write(file_.get(), from, static_cast<size_t>(filled_));
+  void flush() { write(buffer_.get(), std::exchange(filled_, 0)); }
+
+  void write(const std::byte* from, int64_t bytes) {
+    for (int64_t at = 0; at < bytes; at += kBlockBytes)
+      checksums_.push_back(
+          XXH3_64bits(from + at, static_cast<size_t>(std::min(kBlockBytes, bytes - at))));
+    while (bytes > 0) {
+      const ssize_t put = ::write(file_.get(), from, static_cast<size_t>(bytes));
       if (put < 0 && errno == EINTR) continue;
       if (put == 0) errno = ENOSPC;  // no file system says so, but it must not loop for ever
       if (put <= 0) fail_with("write");
       from += put;
-      filled_ -= put;
+      bytes -= put;
       written_ += put;
       if (hooks_.wrote) hooks_.wrote(written_);
     }

@@ -17,7 +17,7 @@ struct WriteHooks {
 };
 
 // Writes shard `number` of the plan into `folder`: a new file (O_EXCL), 0600, in writes of 4 MiB
-// from an aligned buffer, checksums on the way, fsync. data[i] is where the bytes of the shard's
+// at multiples of 4 MiB, checksums on the way, fsync. data[i] is where the bytes of the shard's
 // i-th piece lie in memory, row-major. The folder's own entry is not flushed: whoever commits does.
 //
 // Throws SystemError with the path and the system's words; the file is then left as it is, for

@@ -18,8 +18,8 @@ namespace {
 using core::DType;
 using core::Shape;
 
-// Several blocks and several writes, and no multiple of either.
-const std::vector<TensorSpec> kLarge = {{"w", TensorRole::kParameter, DType::kF32, {1301, 1201}}};
+// Several blocks and several writes, one of them without a copy, and no multiple of either.
+const std::vector<TensorSpec> kLarge = {{"w", TensorRole::kParameter, DType::kF32, {2601, 1201}}};
 
 std::vector<const std::byte*> pointers(const CheckpointPlan& plan, int shard,
                                        const std::vector<std::vector<float>>& values) {
@@ -154,7 +154,7 @@ TEST(Shard, HooksSeeEveryWriteAndMayEndIt) {
   std::vector<int64_t> seen;
   write_shard(folder.path(), 0, plan, pointers(plan, 0, values),
               {.wrote = [&](int64_t bytes) { seen.push_back(bytes); }});
-  EXPECT_EQ(seen, (std::vector<int64_t>{4 << 20, shard_bytes(plan, 0)}));
+  EXPECT_EQ(seen, (std::vector<int64_t>{4 << 20, 8 << 20, shard_bytes(plan, 0)}));
   std::filesystem::remove(folder / shard_name(0));
   EXPECT_THROW(write_shard(folder.path(), 0, plan, pointers(plan, 0, values),
                            {.wrote = [](int64_t) { throw SystemError("stop"); }}),
