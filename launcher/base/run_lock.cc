@@ -7,8 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 #include <string_view>
+#include <thread>
 
 #include "core/base/error.h"
 #include "launcher/base/durable.h"
@@ -105,6 +109,13 @@ class RunLock::Guard {
   FileDescriptor file_;
 };
 
+struct RunLock::Renewer {
+  std::mutex mutex;
+  std::condition_variable stop_changed;
+  bool stop = false;
+  std::thread thread;
+};
+
 RunLock::RunLock(fs::path run_folder, Options options)
     : folder_(std::move(run_folder)),
       path_(fs::absolute(folder_) / "lock"),
@@ -119,16 +130,16 @@ RunLock::RunLock(fs::path run_folder, Options options)
 }
 
 RunLock::~RunLock() {
-  if (::getpid() != self_.pid) {  // the copy in a forked child, which has no such thread
-    renewer_.detach();
+  if (::getpid() != self_.pid) {            // the copy in a forked child, which has no such thread
+    static_cast<void>(renewer_.release());  // on which its destructors would wait
     return;
   }
   {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
+    const std::lock_guard lock(renewer_->mutex);
+    renewer_->stop = true;
   }
-  stop_changed_.notify_all();
-  renewer_.join();
+  renewer_->stop_changed.notify_all();
+  renewer_->thread.join();
   release();
 }
 
@@ -229,8 +240,9 @@ void RunLock::start_renewing() {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  renewer_ = std::make_unique<Renewer>();
   try {
-    renewer_ = std::thread([this] { renew(); });
+    renewer_->thread = std::thread([this] { renew(); });
   } catch (...) {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     throw;
@@ -240,10 +252,11 @@ void RunLock::start_renewing() {
 
 // A failure is passed over: if the disk is gone for long, somebody takes over, and still_mine()
 // tells.
-void RunLock::renew() {
-  std::unique_lock lock(mutex_);
-  const auto stopping = [this] { return stop_; };
-  for (uint64_t counter = 1; !stop_changed_.wait_for(lock, options_.renew_every, stopping);
+void RunLock::renew() const {
+  Renewer& renewer = *renewer_;
+  std::unique_lock lock(renewer.mutex);
+  const auto stopping = [&] { return renewer.stop; };
+  for (uint64_t counter = 1; !renewer.stop_changed.wait_for(lock, options_.renew_every, stopping);
        ++counter) {
     const std::string digits = LockOwner::digits(counter);
     const ssize_t put = ::pwrite(file_.get(), digits.data(), digits.size(), self_.counter_offset());

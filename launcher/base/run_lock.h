@@ -16,12 +16,10 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <filesystem>
 #include <functional>
-#include <mutex>
+#include <memory>
 #include <string>
-#include <thread>
 
 #include "launcher/base/file_descriptor.h"
 #include "launcher/base/lock_owner.h"
@@ -55,6 +53,7 @@ class RunLock {
 
  private:
   class Guard;
+  struct Renewer;
   struct Seen;
 
   void acquire();
@@ -65,7 +64,7 @@ class RunLock {
   std::filesystem::path write_temporary();
   void remove_leftovers() const;
   void start_renewing();
-  void renew();
+  void renew() const;
   void release() noexcept;
   [[noreturn]] void refuse(const Seen& seen) const;
   void say(const std::string& text) const;
@@ -75,10 +74,7 @@ class RunLock {
   LockOwner self_ = LockOwner::self();
   FileDescriptor file_;
   mutable std::atomic<bool> lost_ = false;
-  std::mutex mutex_;
-  std::condition_variable stop_changed_;
-  bool stop_ = false;
-  std::thread renewer_;
+  std::unique_ptr<Renewer> renewer_;
 };
 
 }  // namespace trireme::launcher

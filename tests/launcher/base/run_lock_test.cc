@@ -15,6 +15,7 @@
 #include <random>
 
 #include "core/base/error.h"
+#include "tests/support/file_calls.h"
 #include "tests/support/scratch_folder.h"
 
 namespace trireme::launcher {
@@ -29,7 +30,7 @@ using testing::IsEmpty;
 using testing::StartsWith;
 
 RunLock::Options quick() {
-  return {.renew_every = 20ms, .takeover_after = 400ms, .guard_wait = 1s};
+  return {.renew_every = 20ms, .takeover_after = 150ms, .guard_wait = 1s};
 }
 
 // "" if the lock could be had.
@@ -48,11 +49,12 @@ struct Attempt {
   std::string refused;
   Clock::duration took;
   std::vector<std::string> said;
+
+  bool watched() const { return !said.empty() && said[0].find("watching") != std::string::npos; }
 };
 
-Attempt attempt(const ScratchFolder& run) {
+Attempt attempt(const ScratchFolder& run, RunLock::Options options = quick()) {
   Attempt result;
-  RunLock::Options options = quick();
   options.say = [&](const std::string& text) { result.said.push_back(text); };
   const auto start = Clock::now();
   result.refused = refusal(run, options);
@@ -189,6 +191,7 @@ TEST(RunLock, OneOfTwoThatStartTogetherGetsIt) {
     };
     Child first(contend), second(contend);
     start.close_write();
+    results.close_write();  // a child that died is read as the end, not waited for
     const std::string both{results.get(), results.get()};
     EXPECT_TRUE(both == "hr" || both == "rh") << both << " in round " << round;
     refused += both[0] == 'r' || both[1] == 'r';
@@ -206,7 +209,7 @@ TEST(RunLock, OfADeadProcessIsTakenOverAtOnce) {
   ASSERT_TRUE(run.has("lock"));
   const Attempt second = attempt(run);
   EXPECT_EQ(second.refused, "");
-  EXPECT_LT(second.took, 300ms);
+  EXPECT_FALSE(second.watched());
   ASSERT_EQ(second.said.size(), 1u);
   EXPECT_THAT(second.said[0], AllOf(HasSubstr("pid " + std::to_string(child.pid())),
                                     HasSubstr("is taken over: that process is gone")));
@@ -239,7 +242,7 @@ TEST(RunLock, OfAStoppedProcessIsRefused) {
   });
   ASSERT_EQ(locked.get(), 'l');
   ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
-  std::this_thread::sleep_for(500ms);  // longer than a lock from elsewhere may stand still
+  std::this_thread::sleep_for(300ms);  // longer than a lock from elsewhere may stand still
   EXPECT_THAT(refusal(run), HasSubstr("in use by pid " + std::to_string(child.pid())));
 }
 
@@ -252,7 +255,7 @@ TEST(RunLock, OfAPidThatAnotherProcessHasNowIsTakenOver) {
   run.write("lock", owner.encode(7));
   const Attempt second = attempt(run);
   EXPECT_EQ(second.refused, "");
-  EXPECT_LT(second.took, 300ms);
+  EXPECT_FALSE(second.watched());
 }
 
 TEST(RunLock, FromElsewhereIsTakenOverOnlyAfterItStoodStill) {
@@ -266,10 +269,10 @@ TEST(RunLock, FromElsewhereIsTakenOverOnlyAfterItStoodStill) {
     run.write("lock", owner.encode(7));
     const Attempt second = attempt(run);
     EXPECT_EQ(second.refused, "");
-    EXPECT_GE(second.took, 400ms);
+    EXPECT_GE(second.took, 150ms);
     ASSERT_EQ(second.said.size(), 2u);
-    EXPECT_THAT(second.said[0], HasSubstr("watching for 0.4 s whether it lives"));
-    EXPECT_THAT(second.said[1], HasSubstr("is taken over: it stood still for 0.4 s"));
+    EXPECT_THAT(second.said[0], HasSubstr("watching for 0.15 s whether it lives"));
+    EXPECT_THAT(second.said[1], HasSubstr("is taken over: it stood still for 0.15 s"));
   }
 }
 
@@ -284,11 +287,13 @@ TEST(RunLock, FromElsewhereIsRefusedWhenItMoves) {
     EXPECT_EQ(::pwrite(file.get(), digits.data(), digits.size(), owner.counter_offset()),
               LockOwner::kDigits);
   });
-  const Attempt second = attempt(run);
+  RunLock::Options patient = quick();
+  patient.takeover_after = 1min;
+  const Attempt second = attempt(run, patient);
   alive.join();
   EXPECT_THAT(second.refused,
               HasSubstr("is in use by pid " + std::to_string(owner.pid) + " on node07 since"));
-  EXPECT_LT(second.took, 400ms);
+  EXPECT_LT(second.took, 1min);
   EXPECT_EQ(run.read("lock"), owner.encode(8));
 }
 
@@ -299,10 +304,12 @@ TEST(RunLock, FromElsewhereThatIsGivenBackMeanwhileIsHad) {
     std::this_thread::sleep_for(100ms);
     fs::remove(run / "lock");
   });
-  const Attempt second = attempt(run);
+  RunLock::Options patient = quick();
+  patient.takeover_after = 1min;
+  const Attempt second = attempt(run, patient);
   ends.join();
   EXPECT_EQ(second.refused, "");
-  EXPECT_LT(second.took, 400ms);
+  EXPECT_LT(second.took, 1min);
 }
 
 // The wall clock of the owner, or of this machine, may be wrong by any amount.
@@ -326,7 +333,7 @@ TEST(RunLock, DecidesNothingByTheWallClock) {
       place(elsewhere());
       const Attempt watched = attempt(run);
       EXPECT_EQ(watched.refused, "");
-      EXPECT_GE(watched.took, 400ms);
+      EXPECT_GE(watched.took, 150ms);
     }
 }
 
@@ -340,7 +347,7 @@ TEST(RunLock, ThatIsGarbageIsWatchedAndThenReplaced) {
     run.write("lock", text);
     const Attempt second = attempt(run);
     EXPECT_EQ(second.refused, "") << text.substr(0, 40);
-    EXPECT_GE(second.took, 400ms);
+    EXPECT_GE(second.took, 150ms);
     ASSERT_EQ(second.said.size(), 2u);
     EXPECT_THAT(second.said[0], HasSubstr("a process that left no name"));
   }
@@ -401,7 +408,8 @@ TEST(RunLock, NoticesThatItWasLost) {
 
 TEST(RunLock, AForkedChildDoesNotGiveItBack) {
   const ScratchFolder run;
-  auto lock = std::make_unique<RunLock>(run.path(), quick());
+  auto lock = std::make_unique<RunLock>(run.path());
+  std::this_thread::sleep_for(50ms);  // its thread waits by now
   Child child([&] { lock.reset(); });
   EXPECT_EQ(child.wait(), 0);
   EXPECT_TRUE(lock->still_mine());
@@ -415,13 +423,41 @@ TEST(RunLock, AStoppedStarterDoesNotHoldUpOthersForLong) {
   const Attempt second = attempt(run);
   EXPECT_THAT(second.refused, HasSubstr("another process is just starting in it"));
   EXPECT_GE(second.took, 1s);
-  EXPECT_LT(second.took, 3s);
+  EXPECT_LT(second.took, 1min);
+}
+
+void expect_free(const ScratchFolder& run, const std::string& when) {
+  const Attempt next = attempt(run);
+  EXPECT_EQ(next.refused, "") << when;
+  EXPECT_FALSE(next.watched()) << when;
+  EXPECT_EQ(std::distance(fs::directory_iterator(run.path()), {}), 1) << when;
+}
+
+// Once in a fresh folder, once where the lock of a dead process lies.
+TEST(RunLock, KilledAtAnyCallLeavesNothingThatBlocks) {
+  for (const bool taking_over : {false, true}) {
+    const ScratchFolder run;
+    bool killed = true;
+    for (size_t at = 0; killed; ++at) {
+      if (taking_over) Child([&] { new RunLock(run.path(), quick()); }).wait();
+      Child child([&] {
+        size_t number = 0;
+        const FileCalls watch([&](const std::string&) {
+          if (number++ == at) ::kill(::getpid(), SIGKILL);
+          return 0;
+        });
+        RunLock(run.path(), quick());
+      });
+      killed = WIFSIGNALED(child.wait());
+      expect_free(run, "killed before call " + std::to_string(at));
+      EXPECT_TRUE(killed || at >= 4) << at;
+    }
+  }
 }
 
 TEST(RunLock, KilledAtAnyInstantLeavesNothingThatBlocks) {
   const ScratchFolder run;
   std::mt19937 random(1);
-  int left_a_lock = 0;
   for (int round = 0; round < 100; ++round) {
     Pipe begun;
     Child child([&] {
@@ -431,14 +467,8 @@ TEST(RunLock, KilledAtAnyInstantLeavesNothingThatBlocks) {
     ASSERT_EQ(begun.get(), 'b');
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
     child.kill();
-    left_a_lock += run.has("lock");
-    const Attempt next = attempt(run);
-    ASSERT_EQ(next.refused, "") << "round " << round;
-    EXPECT_LT(next.took, 300ms);
-    ASSERT_EQ(std::distance(fs::directory_iterator(run.path()), {}), 1) << "round " << round;
+    expect_free(run, "round " + std::to_string(round));
   }
-  EXPECT_GT(left_a_lock, 5);
-  EXPECT_LT(left_a_lock, 95);
 }
 
 TEST(RunLock, SaysWhatTheSystemSaysOfAFolderThatCannotBeWritten) {
