@@ -74,8 +74,12 @@ std::vector<std::string> compare_facts(const Manifest& a, const Manifest& b) {
   fact("applied_steps", m.applied_steps, n.applied_steps);
   fact("non_finite_steps", m.non_finite_steps, n.non_finite_steps);
   fact("refused_in_a_row", m.refused_in_a_row, n.refused_in_a_row);
-  if (std::bit_cast<uint64_t>(m.best_value) != std::bit_cast<uint64_t>(n.best_value))
-    facts.push_back(fmt::format("best_value: {} | {}", m.best_value, n.best_value));
+  const auto bits = [&](const char* what, double left, double right) {
+    if (std::bit_cast<uint64_t>(left) != std::bit_cast<uint64_t>(right))
+      facts.push_back(fmt::format("{}: {} | {}", what, left, right));
+  };
+  bits("best_value", m.best_value, n.best_value);
+  bits("judged", m.judged, n.judged);
   fact("best_step", m.best_step, n.best_step);
   fact("evaluations_since_best", m.evaluations_since_best, n.evaluations_since_best);
   fact("seed", a.info.seed, b.info.seed);

@@ -193,8 +193,7 @@ void Saver::commit() {
     store_.abandon(temporary_);
     throw;
   }
-  if (!std::isnan(manifest_.counters.judged))
-    judged_[report_.step] = manifest_.counters.judged;
+  if (!std::isnan(manifest_.counters.judged)) judged_[report_.step] = manifest_.counters.judged;
   try {
     store_.prune(options_.retention, best_first());
   } catch (const SystemError& error) {  // an old checkpoint too many is no failure

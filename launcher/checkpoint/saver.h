@@ -41,7 +41,7 @@ struct SaveReport {
   double verify_ms = 0;  // and had been read back
   double save_ms = 0;    // from the begin to the commit
   std::string failure;   // empty: it is committed
-  std::string warning;  // old checkpoints that could not be removed
+  std::string warning;   // old checkpoints that could not be removed
   bool committed() const { return failure.empty(); }
 };
 
@@ -64,7 +64,8 @@ class Saver {
         std::map<int64_t, double> judged);
   ~Saver();  // waits for the threads; a save that is not committed is abandoned
 
-  // Saves the state as it is between two steps. Collective. Throws AgreedFailure or PeerFailed after max_failures in a row.
+  // Saves the state as it is between two steps. Collective. Throws AgreedFailure or PeerFailed
+  // after max_failures in a row.
   void begin(const Counters& counters);
   // What this rank votes with the next step.
   core::Votes votes() const;

@@ -1,10 +1,10 @@
 #include "launcher/cli/checkpoint.h"
 
 #include "core/base/error.h"
+#include "launcher/base/report.h"
 #include "launcher/checkpoint/diff.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/verify.h"
-#include "launcher/base/report.h"
 
 namespace trireme::launcher {
 namespace {

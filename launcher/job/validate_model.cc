@@ -11,6 +11,9 @@ namespace {
 
 using namespace models;
 
+// Of a layer: with what is put behind it, a parameter's name fits a checkpoint.
+constexpr size_t kMostOfName = 200;
+
 constexpr auto kOperations = {"linear",
                               "conv2d",
                               "max_pool2d",
@@ -161,9 +164,9 @@ class LayerListCheck {
     const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
       return std::isalnum(c) || c == '_' || c == '-' || c == '.';
     });
-    if (name.empty() || !plain)
-      check_.error(field, "{} ({}) may hold letters, digits and _ - . only", field,
-                   in_quotes(name));
+    if (name.empty() || !plain || name.size() > kMostOfName)
+      check_.error(field, "{} ({}) may hold letters, digits and _ - . only, at most {}", field,
+                   in_quotes(name), kMostOfName);
     else if (name == kDataInput)
       check_.error(field, "{} (\"data\") is the name of the network's input; choose another",
                    field);

@@ -542,7 +542,7 @@ model {
 layer { name: "a/b" relu {} }
 layer { name: "loss" softmax_cross_entropy {} }
 })",
-     R"(a.txtpb:5:9: model.layer[0].name ("a/b") may hold letters, digits and _ - . only)"},
+     R"(a.txtpb:5:9: model.layer[0].name ("a/b") may hold letters, digits and _ - . only, at most 200)"},
     {"LayerInputNear", R"(@D
 @T
 @O
