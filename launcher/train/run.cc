@@ -1,11 +1,14 @@
 #include "launcher/train/run.h"
 
 #include <sys/stat.h>
+#include <xxhash.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
 #include "launcher/build_info.h"
+#include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/train/agreement.h"
@@ -38,6 +41,14 @@ std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
       judged[counters.attempted_steps] = counters.judged;
   }
   return judged;
+}
+
+// A dataset's identity as a manifest can hold it: an outside program's may be of any length.
+std::string identity_text(const std::string& identity) {
+  const bool plain = std::ranges::all_of(identity, [](char c) { return c >= ' ' && c <= '~'; });
+  if (plain && std::ssize(identity) <= kMaxTextBytes) return identity;
+  const XXH128_hash_t hash = XXH3_128bits(identity.data(), identity.size());
+  return fmt::format("XXH3-128 {:016x}{:016x}", hash.high64, hash.low64);
 }
 
 }  // namespace
@@ -122,7 +133,7 @@ ManifestInfo Run::manifest_info() const {
                      .tensor = mesh.size(parallel::Axis::kTensor),
                      .pipeline = mesh.size(parallel::Axis::kPipeline)},
           .seed = job_.options.train.seed,
-          .data_identity = data_.train->identity(),
+          .data_identity = identity_text(data_.train->identity()),
           .global_batch = run_->batch.global_batch,
           .trireme_version = build_info::kVersion,
           .job_name = job_.options.name};
