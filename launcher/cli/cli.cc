@@ -8,6 +8,7 @@
 #include "launcher/job/help.h"
 #include "launcher/run.h"
 #include "launcher/train/agreement.h"
+#include "launcher/train/signals.h"
 #include "launcher/train/train.h"
 
 namespace trireme {
@@ -94,6 +95,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
 // Commands that every rank runs. The world outlives what may throw, so that a failure that the
 // other ranks do not know of can end them too.
 int run_on_world(const CommandLine& line, bool training, const Extensions& extensions) {
+  if (training) install_signal_handlers();  // a signal may come while MPI starts
   std::unique_ptr<comm::World> world;
   try {
     world = std::make_unique<comm::World>();

@@ -62,7 +62,6 @@ Run::~Run() {
 }
 
 ExitCode Run::execute() {
-  install_signal_handlers();
   umask(077);  // what a run leaves is its owner's
   agree(group_, [&] { load_job_file(); });
   watch_.emplace(world_, job_.options.deadlines, folder_->flight());

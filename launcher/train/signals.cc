@@ -38,6 +38,12 @@ void exit_at_once(const char* why) {
   _exit(static_cast<int>(ExitCode::kStopForGood));
 }
 
+void start_deadline() {
+  itimerspec once{};
+  once.it_value.tv_nsec = kAgreementNanoseconds;
+  timer_settime(deadline_timer, 0, &once, nullptr);
+}
+
 void on_usr1(int) { requeue_asked.store(true); }
 
 void on_stop(int) {
@@ -48,10 +54,7 @@ void on_stop(int) {
       exit_at_once("trireme: stopped by a second signal; the last checkpoint stands\n");
     return;
   }
-  if (!peers_expected.load()) return;
-  itimerspec once{};
-  once.it_value.tv_nsec = kAgreementNanoseconds;
-  timer_settime(deadline_timer, 0, &once, nullptr);
+  if (peers_expected.load()) start_deadline();
 }
 
 void on_deadline(int) {
@@ -91,6 +94,7 @@ StopRequest stop_requested() {
 void expect_peers(bool this_one_speaks) {
   speaks.store(this_one_speaks);
   peers_expected.store(true);
+  if (stop_asked_at.load() != 0) start_deadline();  // it came before
 }
 
 void say_nothing_more() { speaks.store(false); }
