@@ -76,7 +76,7 @@ class NormKernel {
 };
 
 // The control vector: f64, laid out
-//   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., stop votes].
+//   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., votes].
 struct ControlOptions {
   Schedule schedule;
   float clip_norm = 0;       // 0: no clipping

@@ -49,7 +49,7 @@ class Builder {
         locations_[sum.value] = {Arena::kControl, control};
         control += 2 * size_of(DType::kF64);
       }
-    program_.control_bytes = control + size_of(DType::kF64);
+    program_.control_bytes = control + kVotes * size_of(DType::kF64);
     for (ValueId id = 0; id < static_cast<ValueId>(graph().values().size()); ++id) {
       const Value& value = graph().value(id);
       if (value.role == Role::kParameter) locations_[id] = flat(Arena::kParameters, value.name);
@@ -154,7 +154,7 @@ Program build_program(Graph graph, const FlatLayout& layout, const BuildOptions&
 }
 
 int64_t control_elements(const Graph& graph) {
-  return 2 * static_cast<int64_t>(graph.losses().size() + graph.metrics().size()) + 1;
+  return 2 * static_cast<int64_t>(graph.losses().size() + graph.metrics().size()) + kVotes;
 }
 
 }  // namespace trireme::core

@@ -25,10 +25,10 @@ struct BuildOptions {
 };
 
 // `layout` gives the parameters' offsets. Every loss and metric of the graph gets two f64 in the
-// control arena, in the order losses, metrics; one more f64 behind them is the stop vote.
+// control arena, in the order losses, metrics; kVotes more f64 behind them are the ranks' votes.
 Program build_program(Graph graph, const FlatLayout& layout, const BuildOptions& options);
 
-// Bytes of the control vector of a graph: 2 f64 for each loss and metric, and the stop vote.
+// Elements of the control vector of a graph: 2 f64 for each loss and metric, and the votes.
 int64_t control_elements(const Graph& graph);
 
 }  // namespace trireme::core

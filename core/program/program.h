@@ -81,6 +81,9 @@ struct ScheduleEntry {
   bool first = false, last = false;  // of the step's micro-batches
 };
 
+// f64 behind the sums of the control vector, for the ranks' votes (core/runtime/session.h).
+constexpr int kVotes = 3;
+
 struct Program {
   std::string name;  // "train"
   Graph graph;

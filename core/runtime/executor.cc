@@ -75,7 +75,9 @@ void Executor::fetch(InputSource& source, int micro_batch) {
 }
 
 void Executor::prepare() {
-  if (!program_.prepare.instructions.empty()) run_segment(program_.prepare, {.first = true});
+  if (program_.prepare.instructions.empty()) return;
+  place_.store(static_cast<int64_t>(program_.schedule.size()) << 32, std::memory_order_relaxed);
+  run_segment(program_.prepare, {.first = true});
 }
 
 void Executor::run(InputSource& source) {
@@ -172,7 +174,9 @@ std::string Executor::pending_reductions() const {
 
 std::string Executor::where() const {
   const int64_t place = place_.load(std::memory_order_relaxed);
-  const ScheduleEntry& entry = program_.schedule[place >> 32];
+  const auto at = static_cast<size_t>(place >> 32);
+  if (at == program_.schedule.size()) return fmt::format("{}: prepare", program_.name);
+  const ScheduleEntry& entry = program_.schedule[at];
   const Segment& segment = program_.segments[entry.segment];
   const int pc = static_cast<int>(place & 0xffffffff) - 1;
   if (pc < 0)

@@ -81,7 +81,8 @@ class Executor {
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
   std::vector<void*> operands_;                   // of the kernel being run
   std::atomic<int64_t> join_ticket_{0};           // of the last collective that a join waits for
-  std::atomic<int64_t> place_{0};                 // schedule entry x 2^32 + instruction
+  // Schedule entry x 2^32 + instruction; the entry behind the last is `prepare`.
+  std::atomic<int64_t> place_{0};
 };
 
 }  // namespace trireme::core

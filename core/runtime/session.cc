@@ -1,6 +1,7 @@
 #include "core/runtime/session.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/error.h"
 #include "core/random/initializer.h"
@@ -68,6 +69,7 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
   if (plan_.eval)
     eval_ = std::make_unique<Executor>(*plan_.eval, device, transport, plan_.seed, arenas_->bases(),
                                        step, 0, UpdateTools{});
+  running_ = train_.get();
   result_.sums.reserve(static_cast<size_t>(arenas_->control.bytes()) / sizeof(double));
 }
 
@@ -85,16 +87,22 @@ void Session::initialize() {
   }
 }
 
-const PassResult& Session::train_step(InputSource& source, bool vote_stop) {
+void Session::run(Executor& executor, InputSource& source) {
+  running_.store(&executor, std::memory_order_relaxed);
+  passes_.fetch_add(1, std::memory_order_relaxed);
+  executor.run(source);
+}
+
+const PassResult& Session::train_step(InputSource& source, const Votes& votes) {
   const Stream compute = device_.stream(StreamRole::kCompute);
   host_step_->first_sample = host_step_->attempted_steps * plan_.global_batch;
-  *host_control_ = vote_stop ? 1 : 0;
-  // The vote lies behind the sums, which the first micro-batch replaces.
+  std::memcpy(host_control_, &votes, sizeof(Votes));
+  // The votes lie behind the sums, which the first micro-batch replaces.
   auto* vote = static_cast<double*>(arenas_->control.data()) + 2 * sums_of(plan_.train.graph);
   device_.copy_in(arenas_->step.data(), host_step_, sizeof(StepState), compute);
-  device_.copy_in(vote, host_control_, sizeof(double), compute);
+  device_.copy_in(vote, host_control_, sizeof(Votes), compute);
   if (!prepared_for_train_) train_->prepare();
-  train_->run(source);
+  run(*train_, source);
   train_->prepare();  // for the next step, while the sums travel to the host
   prepared_for_train_ = true;
   prepared_for_eval_ = false;
@@ -107,21 +115,22 @@ const PassResult& Session::evaluate(InputSource& source) {
   ensure(eval_ != nullptr, "the session has an eval program");
   if (!prepared_for_eval_) eval_->prepare();
   prepared_for_eval_ = true;
-  eval_->run(source);
+  run(*eval_, source);
   return collect(plan_.eval->graph, false);
 }
 
 const PassResult& Session::collect(const Graph& graph, bool train) {
   const Stream compute = device_.stream(StreamRole::kCompute);
   const int64_t sums = sums_of(graph);
-  device_.copy_out(host_control_, arenas_->control.data(), (2 * sums + 1) * size_of(DType::kF64),
-                   compute);
+  device_.copy_out(host_control_, arenas_->control.data(),
+                   (2 * sums + kVotes) * size_of(DType::kF64), compute);
   if (train) device_.copy_out(host_step_, arenas_->step.data(), sizeof(StepState), compute);
   device_.synchronize(compute);
   result_.sums.clear();
   for (int64_t i = 0; i < sums; ++i)
     result_.sums.push_back({host_control_[2 * i], host_control_[2 * i + 1]});
-  result_.stop_votes = host_control_[2 * sums];
+  const double* votes = host_control_ + 2 * sums;
+  result_.votes = {.stop = votes[0], .requeue = votes[1], .save_done = votes[2]};
   result_.step = *host_step_;
   return result_;
 }
@@ -161,7 +170,50 @@ void Session::set_parameter(const std::string& name, std::span<const float> valu
   prepared_for_train_ = prepared_for_eval_ = false;
 }
 
-std::string Session::where() const { return train_->where(); }
+int Session::moments() const { return static_cast<int>(arenas_->moments.size()); }
+
+Buffer& Session::buffer(StateBuffer which) const {
+  if (which == StateBuffer::kParameters) return arenas_->parameters;
+  const auto moment = static_cast<size_t>(which) - 1;
+  ensure(moment < arenas_->moments.size(), "the optimizer has this moment");
+  return arenas_->moments[moment];
+}
+
+void Session::read_state(std::span<const StateRange> ranges, float* out) const {
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  for (const StateRange& range : ranges) {
+    device_.copy_out(out, static_cast<const float*>(buffer(range.buffer).data()) + range.first,
+                     range.elements * size_of(DType::kF32), compute);
+    out += range.elements;
+  }
+  device_.synchronize(compute);
+}
+
+void Session::write_state(const StateRange& range, std::span<const float> values) {
+  ensure(range.elements == static_cast<int64_t>(values.size()), "a value for each element");
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  device_.copy_in(static_cast<float*>(buffer(range.buffer).data()) + range.first, values.data(),
+                  range.elements * size_of(DType::kF32), compute);
+  device_.synchronize(compute);
+  prepared_for_train_ = prepared_for_eval_ = false;
+}
+
+StepCounters Session::counters() const {
+  return {host_step_->attempted_steps, host_step_->applied_steps, host_step_->non_finite_steps};
+}
+
+void Session::set_counters(const StepCounters& counters) {
+  host_step_->attempted_steps = counters.attempted;
+  host_step_->applied_steps = counters.applied;
+  host_step_->non_finite_steps = static_cast<int32_t>(counters.non_finite);
+}
+
+std::string Session::where() const { return running_.load(std::memory_order_relaxed)->where(); }
+
+SessionPlace Session::place() const {
+  return {passes_.load(std::memory_order_relaxed),
+          running_.load(std::memory_order_relaxed)->place()};
+}
 
 int64_t Session::arena_bytes() const {
   int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);

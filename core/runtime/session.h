@@ -1,6 +1,7 @@
 // A training session on one device: the programs, the arenas they share, and the step.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,6 +25,36 @@ struct SessionPlan {
   int64_t sample_offset = 0;  // this rank's first row in the global batch
 };
 
+// What a rank tells all others with a training step; each is summed over the ranks, so that what is
+// decided on the sums is decided everywhere after the same step.
+struct Votes {
+  double stop = 0;       // end after this step, for good
+  double requeue = 0;    // end after this step, to be started again
+  double save_done = 0;  // this rank's part of the checkpoint under way is done, or has failed
+  bool operator==(const Votes&) const = default;
+};
+static_assert(sizeof(Votes) == kVotes * sizeof(double));
+
+// The flat buffers that make up a run's state.
+enum class StateBuffer : uint8_t { kParameters, kMoment1, kMoment2 };
+
+struct StateRange {
+  StateBuffer buffer = StateBuffer::kParameters;
+  int64_t first = 0, elements = 0;  // FlatParameter::offset and what lies there
+};
+
+// What drives data, random numbers, the schedule and Adam's bias correction.
+struct StepCounters {
+  int64_t attempted = 0, applied = 0, non_finite = 0;
+  bool operator==(const StepCounters&) const = default;
+};
+
+// Where a session is, for another thread. Of two ranks of one job, the one with less is behind.
+struct SessionPlace {
+  int64_t pass = 0;   // programs run so far, training steps and evaluations
+  int64_t place = 0;  // Executor::place() of the last one
+};
+
 // Global sums of one pass: of each loss, then each metric, in the graph's order.
 struct PassResult {
   struct Sum {
@@ -31,7 +62,7 @@ struct PassResult {
     double mean() const { return sum / weight; }
   };
   std::vector<Sum> sums;
-  double stop_votes = 0;
+  Votes votes;
   StepState step;  // after the update; of a training step only
 };
 
@@ -47,9 +78,8 @@ class Session {
   void initialize();
 
   // One optimizer step on plan().train.micro_batches micro-batches. Returns when it is done; the
-  // result (kept until the next call) holds global sums. `vote_stop` asks all ranks to stop after
-  // it.
-  const PassResult& train_step(InputSource& source, bool vote_stop = false);
+  // result (kept until the next call) holds global sums, of the votes too.
+  const PassResult& train_step(InputSource& source, const Votes& votes = {});
   // One pass of the eval program.
   const PassResult& evaluate(InputSource& source);
 
@@ -61,12 +91,25 @@ class Session {
   // The whole flat parameter buffer, padding included.
   std::vector<float> parameters() const;
 
+  // What a checkpoint holds: parameters, and as many moments as the optimizer has.
+  int moments() const;
+  // Host copies of the ranges, one after the other. `out` has room for all of their elements.
+  void read_state(std::span<const StateRange> ranges, float* out) const;
+  void write_state(const StateRange& range, std::span<const float> values);
+  StepCounters counters() const;
+  void set_counters(const StepCounters& counters);
+
+  // Any thread.
   std::string where() const;
+  SessionPlace place() const;
+
   int64_t arena_bytes() const;
 
  private:
   struct Arenas;
   const PassResult& collect(const Graph& graph, bool train);
+  void run(Executor& executor, InputSource& source);
+  Buffer& buffer(StateBuffer which) const;
   std::vector<float> read(const Buffer& buffer, int64_t first, int64_t elements) const;
 
   Device& device_;
@@ -77,8 +120,10 @@ class Session {
   std::unique_ptr<UpdateKernel> update_;
   std::unique_ptr<Executor> train_;
   std::unique_ptr<Executor> eval_;
-  StepState* host_step_ = nullptr;  // pinned; what the host writes and reads of the device's
-  double* host_control_ = nullptr;  // pinned
+  StepState* host_step_ = nullptr;        // pinned; what the host writes and reads of the device's
+  double* host_control_ = nullptr;        // pinned
+  std::atomic<const Executor*> running_;  // the one that ran last
+  std::atomic<int64_t> passes_{0};
   bool prepared_for_eval_ = false;
   bool prepared_for_train_ = false;
   PassResult result_;

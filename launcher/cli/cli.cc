@@ -1,8 +1,9 @@
 #include <CLI/CLI.hpp>
 #include <map>
 
+#include "launcher/cli/checkpoint.h"
 #include "launcher/cli/commands.h"
-#include "launcher/cli/report.h"
+#include "launcher/base/report.h"
 #include "launcher/eval/eval.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"
@@ -19,8 +20,8 @@ struct CommandLine {
   JobArguments job;
   TrainArguments train;
   std::filesystem::path checkpoint;
-  std::string resume = "auto";
   std::string help_path;
+  std::filesystem::path folder, other;  // of `checkpoint`
 };
 
 const std::map<std::string, DeviceRequest> kDevices{
@@ -42,21 +43,40 @@ void add_device(CLI::App& command, CommandLine& line) {
                    "Let several ranks drive one GPU (to test; slow)");
 }
 
+void add_checkpoint(CLI::App& app, CommandLine& line) {
+  CLI::App* checkpoint = app.add_subcommand(
+      "checkpoint", "Look at checkpoints; docs/checkpoint.md says what they are");
+  checkpoint->require_subcommand(1);
+  checkpoint
+      ->add_subcommand("ls", "Steps, sizes, layouts, counters, and whether each is valid (else 65)")
+      ->add_option("DIR", line.folder, "A run folder, its checkpoints/ or one checkpoint")
+      ->required();
+  checkpoint->add_subcommand("verify", "Read every byte and compare its checksum; 65 if one is bad")
+      ->add_option("CHECKPOINT", line.folder, "A folder with a manifest.pb")
+      ->required();
+  CLI::App* diff = checkpoint->add_subcommand(
+      "diff",
+      "Compare tensors by their bits, and counters; 0 if equal, 1 if not, 65 if unreadable");
+  diff->add_option("A", line.folder, "A checkpoint")->required();
+  diff->add_option("B", line.other, "Another, of any layout")->required();
+}
+
 void add_commands(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   CLI::App* train = app.add_subcommand("train", "Train a job; with mpirun, on several ranks");
   add_job(*train, line);
   add_device(*train, line);
   train->add_option("--run-dir", line.train.run_dir, "Folder of the run; default: runs/<job name>");
-  train->add_option("--resume", line.resume, "auto or never (refuse a folder that is not empty)")
-      ->check(CLI::IsMember({"auto", "never"}));
+  train->add_option("--resume", line.train.resume,
+                    "auto (go on from the newest checkpoint), never (refuse a folder that is not "
+                    "empty), or the folder of a checkpoint");
   train->add_option("--save-gradients", line.train.save_gradients,
                     "Write the first step's gradients to this safetensors file");
 
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint, "A run folder or a .safetensors file")
+  eval->add_option("--checkpoint", line.checkpoint, "A run folder, a checkpoint's folder or a .safetensors file")
       ->required();
 
   CLI::App* validate =
@@ -65,6 +85,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   validate->add_option("--world", line.job.world, "As so many ranks would")
       ->check(CLI::PositiveNumber);
 
+  add_checkpoint(app, line);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
       ->add_option("PATH", line.help_path, "A field, e.g. train.global_batch; default: all");
@@ -103,13 +124,20 @@ int run_on_world(const CommandLine& line, bool training, const Extensions& exten
   }
 }
 
+int look_at_checkpoints(const CLI::App& command, const CommandLine& line) {
+  if (command.got_subcommand("ls")) return print_checkpoints(line.folder);
+  if (command.got_subcommand("verify")) return print_verification(line.folder);
+  return print_difference(line.folder, line.other);
+}
+
 int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
   if (app.got_subcommand("train") || app.got_subcommand("eval")) {
     line.train.job = line.job.job;
     line.train.sets = line.job.sets;
-    line.train.never_resume = line.resume == "never";
     return run_on_world(line, app.got_subcommand("train"), extensions);
   }
+  if (app.got_subcommand("checkpoint"))
+    return look_at_checkpoints(*app.get_subcommand("checkpoint"), line);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);
   if (app.got_subcommand("summary")) print_summary(line.job, extensions);
   if (app.got_subcommand("help")) std::fputs(help(line.help_path).c_str(), stdout);

@@ -15,6 +15,8 @@ static_assert(number(Precision::kFp16) == job::Precision::FP16);
 static_assert(number(Determinism::kNone) == job::Determinism::NONE);
 static_assert(number(Determinism::kLayout) == job::Determinism::LAYOUT);
 static_assert(number(Recompute::kFull) == job::Recompute::FULL);
+static_assert(number(NonFinitePolicy::kStop) == job::NonFinite::STOP);
+static_assert(number(SaveMode::kSync) == job::SaveMode::SYNC);
 static_assert(number(PipelineSchedule::kGpipe) == job::PipelineSchedule::GPIPE);
 static_assert(number(PipelineSchedule::kZeroBubble) == job::PipelineSchedule::ZERO_BUBBLE);
 
@@ -85,6 +87,15 @@ void bind_train(Io& io, TrainOptions& o) {
   io("determinism", o.determinism);
   io("recompute", o.recompute);
   io("eval_every_steps", o.eval_every_steps);
+  io("non_finite", o.non_finite);
+  io("replica_check_every_steps", o.replica_check_every_steps);
+  if (std::is_same_v<Io, Reader> && io.has("early_stop")) o.early_stop.emplace();
+  if (o.early_stop)
+    io.message("early_stop", [&](auto& fields) {
+      fields("metric", o.early_stop->metric);
+      fields("patience", o.early_stop->patience);
+      fields("min_delta", o.early_stop->min_delta);
+    });
 }
 
 template <typename Io>
@@ -169,6 +180,27 @@ void bind_parallel(Io& io, ParallelOptions& o) {
 }
 
 template <typename Io>
+void bind_checkpoint(Io& io, CheckpointOptions& o) {
+  io("every_steps", o.every_steps);
+  io("keep_last", o.keep_last);
+  io("keep_every", o.keep_every);
+  io("keep_best", o.keep_best);
+  io("best_metric", o.best_metric);
+  io("mode", o.mode);
+  io("max_failures", o.max_failures);
+}
+
+template <typename Io>
+void bind_deadlines(Io& io, DeadlineOptions& o) {
+  io("start_seconds", o.start_seconds);
+  io("first_step_seconds", o.first_step_seconds);
+  io("step_seconds", o.step_seconds);
+  io("data_seconds", o.data_seconds);
+  io("eval_seconds", o.eval_seconds);
+  io("checkpoint_seconds", o.checkpoint_seconds);
+}
+
+template <typename Io>
 void bind_job(Io& io, JobOptions& o) {
   io("name", o.name);
   io.message("model", [&](auto& fields) { bind_model(fields, o.model); });
@@ -178,6 +210,8 @@ void bind_job(Io& io, JobOptions& o) {
   io.message("schedule", [&](auto& fields) { bind_schedule(fields, o.schedule); });
   io.message("parallel", [&](auto& fields) { bind_parallel(fields, o.parallel); });
   io.message("logging", [&](auto& fields) { fields("every_steps", o.logging.every_steps); });
+  io.message("checkpoint", [&](auto& fields) { bind_checkpoint(fields, o.checkpoint); });
+  io.message("deadlines", [&](auto& fields) { bind_deadlines(fields, o.deadlines); });
 }
 
 }  // namespace

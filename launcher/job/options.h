@@ -23,7 +23,17 @@ namespace trireme::launcher {
 enum class Precision : uint8_t { kFp32, kBf16, kFp16 };
 enum class Determinism : uint8_t { kRun, kNone, kLayout };
 enum class Recompute : uint8_t { kNone, kFull };
+enum class NonFinitePolicy : uint8_t { kSkip, kStop };
+enum class SaveMode : uint8_t { kAsync, kSync };
 enum class PipelineSchedule : uint8_t { kOneFOneB, kGpipe, kInterleaved, kZeroBubble };
+
+// Evaluations judge by the loss, the smaller the better, or by a metric, the larger the better.
+struct EarlyStopOptions {
+  std::string metric = "loss";
+  int64_t patience = 0;  // evaluations
+  double min_delta = 0;
+  bool operator==(const EarlyStopOptions&) const = default;
+};
 
 struct TrainOptions {
   int64_t global_batch = 0;
@@ -34,6 +44,9 @@ struct TrainOptions {
   Determinism determinism = Determinism::kRun;
   Recompute recompute = Recompute::kNone;
   int64_t eval_every_steps = 0;  // 0: at the end of each epoch
+  NonFinitePolicy non_finite = NonFinitePolicy::kSkip;
+  int64_t replica_check_every_steps = 0;  // 0: never
+  std::optional<EarlyStopOptions> early_stop;
   bool operator==(const TrainOptions&) const = default;
 };
 
@@ -73,6 +86,28 @@ struct LoggingOptions {
   bool operator==(const LoggingOptions&) const = default;
 };
 
+struct CheckpointOptions {
+  int64_t every_steps = 0;  // 0: on signals alone
+  int64_t keep_last = 3;
+  int64_t keep_every = 0;  // 0: none
+  int64_t keep_best = 0;
+  std::string best_metric = "loss";
+  SaveMode mode = SaveMode::kAsync;
+  int64_t max_failures = 3;  // in a row
+  bool operator==(const CheckpointOptions&) const = default;
+};
+
+// Seconds without progress.
+struct DeadlineOptions {
+  double start_seconds = 600;
+  double first_step_seconds = 600;
+  double step_seconds = 0;  // 0: ten times the median step, at least 60
+  double data_seconds = 0;  // 0: as in a step
+  double eval_seconds = 0;  // 0: as in a step
+  double checkpoint_seconds = 1800;
+  bool operator==(const DeadlineOptions&) const = default;
+};
+
 struct JobOptions {
   std::string name;  // of the run folder; the job file's stem unless given
   models::ModelOptions model;
@@ -84,6 +119,8 @@ struct JobOptions {
   core::Schedule schedule;
   ParallelOptions parallel;
   LoggingOptions logging;
+  CheckpointOptions checkpoint;
+  DeadlineOptions deadlines;
   // To open later errors with: places.of("train.global_batch") is "jobs/a.txtpb:9:3". Not compared.
   Places places;
   bool operator==(const JobOptions&) const = default;

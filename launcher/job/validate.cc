@@ -34,13 +34,17 @@ void check_batch(const TrainOptions& train, Checker& check) {
                 nearest_divisors(train.global_batch, train.micro_batch));
 }
 
+bool judges(const JobOptions& options) {
+  return options.data.eval || options.data.validation_fraction > 0;
+}
+
 void check_duration(const JobOptions& options, Checker& check) {
   const TrainOptions& train = options.train;
   if (!check.required_case("train", {"epochs", "steps"}, "epochs: 10")) return;
   if (train.epochs) check.count("train.epochs", *train.epochs);
   if (train.steps) check.count("train.steps", *train.steps);
   if (!check.count("train.eval_every_steps", train.eval_every_steps, 0)) return;
-  if (train.eval_every_steps > 0 && !options.data.eval && options.data.validation_fraction == 0)
+  if (train.eval_every_steps > 0 && !judges(options))
     check.error("train.eval_every_steps",
                 "train.eval_every_steps ({}) needs samples to judge on: add data.eval or "
                 "data.validation_fraction",
@@ -58,6 +62,41 @@ void check_train(const JobOptions& options, Checker& check) {
   if (train.determinism == Determinism::kLayout)
     check.unavailable("train.determinism", "LAYOUT", "RUN");
   if (train.recompute != Recompute::kNone) check.unavailable("train.recompute", "FULL", "NONE");
+}
+
+void check_early_stop(const JobOptions& options, Checker& check) {
+  check.count("train.replica_check_every_steps", options.train.replica_check_every_steps, 0);
+  const std::optional<EarlyStopOptions>& early = options.train.early_stop;
+  if (!early) return;
+  check.required_count("train.early_stop.patience", early->patience, "patience: 5");
+  check.not_negative("train.early_stop.min_delta", early->min_delta);
+  if (!judges(options))
+    check.error("train.early_stop",
+                "train.early_stop needs samples to judge on: add data.eval or "
+                "data.validation_fraction");
+}
+
+void check_checkpoint(const JobOptions& options, Checker& check) {
+  const CheckpointOptions& checkpoint = options.checkpoint;
+  check.count("checkpoint.every_steps", checkpoint.every_steps, 0);
+  check.count("checkpoint.keep_last", checkpoint.keep_last);
+  check.count("checkpoint.keep_every", checkpoint.keep_every, 0);
+  check.count("checkpoint.max_failures", checkpoint.max_failures);
+  if (check.count("checkpoint.keep_best", checkpoint.keep_best, 0) && checkpoint.keep_best > 0 &&
+      !judges(options))
+    check.error("checkpoint.keep_best",
+                "checkpoint.keep_best ({}) needs samples to judge on: add data.eval or "
+                "data.validation_fraction",
+                checkpoint.keep_best);
+}
+
+void check_deadlines(const DeadlineOptions& deadlines, Checker& check) {
+  check.above_zero("deadlines.start_seconds", deadlines.start_seconds);
+  check.above_zero("deadlines.first_step_seconds", deadlines.first_step_seconds);
+  check.not_negative("deadlines.step_seconds", deadlines.step_seconds);
+  check.not_negative("deadlines.data_seconds", deadlines.data_seconds);
+  check.not_negative("deadlines.eval_seconds", deadlines.eval_seconds);
+  check.above_zero("deadlines.checkpoint_seconds", deadlines.checkpoint_seconds);
 }
 
 void check_sgd(const core::SgdOptions& sgd, Checker& check) {
@@ -175,10 +214,13 @@ void validate(const JobOptions& options, Diagnostics& diagnostics) {
   validate_data(options.data, check);
   check_classes(options, check);
   check_train(options, check);
+  check_early_stop(options, check);
   check_optimizer(options.optimizer, check);
   check_schedule(options, check);
   check_parallel(options.parallel, check);
   check.count("logging.every_steps", options.logging.every_steps);
+  check_checkpoint(options, check);
+  check_deadlines(options.deadlines, check);
 }
 
 }  // namespace trireme::launcher

@@ -1,8 +1,10 @@
-// Steps of the start-up that every rank takes, or none: the failure of one is the end of all, told
-// once, by the rank that it happened to.
+// Steps that every rank takes, or none: the failure of one is the end of all, told once, by the
+// rank that it happened to; or a reason for all to try something else.
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "comm/communicator.h"
 #include "core/base/error.h"
@@ -24,5 +26,19 @@ class AgreedFailure : public Error {
 // Runs `step`, then compares notes with the group. If it threw on any rank, the lowest such rank
 // throws AgreedFailure with what it caught, every other PeerFailed. Collective.
 void agree(comm::Communicator& group, const std::function<void()>& step);
+
+struct GroupFailure {
+  int rank = 0;
+  std::string message;
+  ExitCode code = ExitCode::kInternal;
+};
+
+// Runs `step` on every rank. Nothing if all succeeded; else what the lowest rank that failed
+// caught, the same on every rank. Collective.
+std::optional<GroupFailure> try_together(comm::Communicator& group,
+                                         const std::function<void()>& step);
+
+// `text` of rank `root`, on every rank. Collective.
+std::string broadcast_text(comm::Communicator& group, const std::string& text, int root);
 
 }  // namespace trireme::launcher

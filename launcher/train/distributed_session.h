@@ -2,6 +2,7 @@
 // must live and die.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "comm/group_transport.h"
@@ -16,9 +17,11 @@ namespace trireme::launcher {
 class DistributedSession {
  public:
   // Collective: all ranks get their session, or all throw (launcher/train/agreement.h).
+  // `before_memory`, if any, sees the plan while no arena is allocated yet; collective itself.
   DistributedSession(comm::World& world, DeviceRequest request, bool share_gpu,
                      const JobOptions& job, const DataShapes& data, const RunShape& run,
-                     const models::ModelFactories& factories);
+                     const models::ModelFactories& factories,
+                     const std::function<void(const core::SessionPlan&)>& before_memory = {});
 
   core::Device& device() { return *device_; }
   core::Session& session() { return *session_; }

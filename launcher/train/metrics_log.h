@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
 
@@ -30,19 +32,38 @@ struct EvalRecord {
   std::string text() const;  // "loss 0.0912  accuracy 0.9720"
 };
 
+struct CheckpointRecord {
+  int64_t step = 0;  // that was saved; the line may come after those of later steps
+  int64_t bytes = 0;
+  double stall_ms = 0;   // that training waited
+  double write_ms = 0;   // of rank 0's shard, with its flush
+  double verify_ms = 0;  // and to read it back
+  double save_ms = 0;    // from the snapshot to the commit
+};
+
 class MetricsLog {
  public:
+  // Opens the file to go on after `step`: lines of later steps, and what is no whole line (a line
+  // that was cut short when a process died), are dropped, all at once or not at all. 0: all are.
   // Throws InvalidArgument if the file cannot be written.
-  explicit MetricsLog(const std::filesystem::path& path);
+  MetricsLog(const std::filesystem::path& path, int64_t step);
 
+  // A disk that is full or fails loses lines, not the run: see warning().
   void write(const StepRecord& record);
   void write(const EvalRecord& record);
+  void write(const CheckpointRecord& record);
+
+  // Once after the first of a row of lines that could not be written: why.
+  std::optional<std::string> warning();
 
  private:
-  void line(const std::string& text);
+  void line(std::string text);
 
   std::filesystem::path path_;
-  std::ofstream file_;
+  FileDescriptor file_;
+  int64_t size_ = 0;  // of the whole lines
+  bool failing_ = false;
+  std::optional<std::string> warning_;
 };
 
 }  // namespace trireme::launcher

@@ -39,6 +39,8 @@ std::shared_ptr<spdlog::logger> open_log(const std::filesystem::path& path) {
     const auto sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path.string());
     auto log = std::make_shared<spdlog::logger>("trireme", sink);
     log->set_pattern("%Y-%m-%d %H:%M:%S  %v");
+    // A disk that is full loses lines of the log, not the run.
+    log->set_error_handler([](const std::string&) {});
     return log;
   } catch (const spdlog::spdlog_ex& error) {
     fail("{}: {}; name another folder with --run-dir", path.string(), error.what());
@@ -55,8 +57,9 @@ std::string duration(double seconds) {
 }
 
 Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
-                   const std::filesystem::path& log)
+                   const std::filesystem::path& log, int64_t steps_before)
     : total_(total_steps),
+      before_(steps_before),
       every_(std::max<int64_t>(every_steps, 1)),
       out_(out),
       log_(open_log(log)),
@@ -64,8 +67,8 @@ Progress::Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
 
 std::string Progress::text(const StepRecord& record) const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double left =
-      elapsed / static_cast<double>(record.step) * static_cast<double>(total_ - record.step);
+  const double left = elapsed / static_cast<double>(record.step - before_) *
+                      static_cast<double>(total_ - record.step);
   return fmt::format("step {}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {:.0f} samples/s  {} left",
                      record.step, total_, record.epoch, record.loss, record.lr,
                      record.samples_per_second, duration(left));
@@ -73,7 +76,7 @@ std::string Progress::text(const StepRecord& record) const {
 
 void Progress::step(const StepRecord& record) {
   const bool last = record.step == total_;
-  if (record.step == 1 || record.step % every_ == 0 || last) {
+  if (record.step == before_ + 1 || record.step % every_ == 0 || last) {
     const std::string line = text(record);
     log_->info(line);
     if (!terminal_) fmt::print(out_, "{}\n", line);

@@ -20,8 +20,9 @@ namespace trireme::launcher {
 class Progress {
  public:
   // `every_steps`: between two plain lines. Throws InvalidArgument if `log` cannot be written.
+  // `steps_before`: done by the runs that this one goes on from.
   Progress(int64_t total_steps, int64_t every_steps, std::FILE* out,
-           const std::filesystem::path& log);
+           const std::filesystem::path& log, int64_t steps_before = 0);
 
   void step(const StepRecord& record);
   void eval(const EvalRecord& record);
@@ -33,7 +34,7 @@ class Progress {
   void clear();
 
   using Clock = std::chrono::steady_clock;
-  int64_t total_, every_;
+  int64_t total_, before_, every_;
   std::FILE* out_;
   std::shared_ptr<spdlog::logger> log_;
   bool terminal_;

@@ -16,7 +16,7 @@ struct TrainArguments {
   std::filesystem::path job;
   std::vector<std::string> sets;
   std::filesystem::path run_dir;  // empty: runs/<job name>
-  bool never_resume = false;
+  std::string resume = "auto";    // auto, never, or a checkpoint's folder
   DeviceRequest device = DeviceRequest::kAuto;
   bool share_gpu = false;
   std::filesystem::path save_gradients;  // of the first step, for comparisons; empty: no

@@ -1,33 +1,25 @@
-// The training loop of one rank: batches in, steps, evaluations, and what rank 0 writes down.
+// The training loop of one rank: batches in, steps, evaluations, checkpoints, and what rank 0
+// writes down.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 
+#include "comm/communicator.h"
 #include "core/runtime/session.h"
-#include "launcher/data/loader.h"
+#include "launcher/checkpoint/saver.h"
 #include "launcher/data/open.h"
+#include "launcher/job/options.h"
+#include "launcher/train/deadline_clock.h"
+#include "launcher/train/evaluator.h"
+#include "launcher/train/judge.h"
 #include "launcher/train/metrics_log.h"
 #include "launcher/train/progress.h"
+#include "launcher/train/run_status.h"
 #include "launcher/train/training_plan.h"
 
 namespace trireme::launcher {
-
-// A loader's batches as a program's inputs: data, labels, weights.
-class LoaderSource : public core::InputSource {
- public:
-  explicit LoaderSource(Loader& loader) : loader_(loader) {}
-  std::span<const void* const> next() override;
-  void release();  // the batch held, if there is one
-
- private:
-  Loader& loader_;
-  bool held_ = false;
-  std::array<const void*, 3> inputs_{};
-};
 
 // Where rank 0 reports; null on other ranks.
 struct Reports {
@@ -35,52 +27,64 @@ struct Reports {
   Progress* progress = nullptr;
 };
 
-// One pass over the evaluation data by all data ranks.
-class Evaluator {
- public:
-  Evaluator(core::Session& session, core::Device& device, const DataSets& data, const RunShape& run,
-            int data_rank);
-  // Global means: the weighted total of the losses, and each metric. Step and epoch are left out.
-  EvalRecord run();
+// What a trainer works with; all of it outlives the trainer.
+struct TrainerParts {
+  comm::Communicator& group;
+  core::Session& session;
+  core::Device& device;
+  const DataSets& data;
+  const JobOptions& job;
+  const RunShape& run;
+  int data_rank = 0;
+  Saver& saver;
+  RunStatus& status;
+  comm::ControlPlane& plane;
+  Reports reports;
+};
 
- private:
-  core::Session& session_;
-  std::unique_ptr<Loader> loader_;
-  int64_t steps_ = 0;
+enum class TrainingEnd {
+  kFinished,  // every step is done
+  kEarly,     // train.early_stop
+  kRequeue,   // a signal asked to go on later
+  kStopped,   // a signal asked to stop
 };
 
 class Trainer {
  public:
-  // All of them outlive the trainer.
-  Trainer(core::Session& session, core::Device& device, const DataSets& data, const RunShape& run,
-          int data_rank, uint64_t seed, Reports reports);
+  // `counters`: where to go on from.
+  Trainer(TrainerParts parts, const Counters& counters);
 
-  // Steps until the end or until a rank asked to stop; returns the steps done.
-  // Throws AgreedFailure or PeerFailed (kDiverged) if `kMaxRefusedSteps` updates in a row were
-  // refused.
-  int64_t run(const std::atomic<bool>& stop_requested);
+  // Steps until one of the ends, and saves what is to be saved there.
+  // Throws AgreedFailure or PeerFailed: kDiverged if updates are refused (train.non_finite) or
+  // replicas differ, kInternal if checkpoints cannot be saved.
+  TrainingEnd run();
+
+  int64_t steps_done() const { return counters_.attempted_steps; }
+  // Whether the state after the last step is committed.
+  bool saved() const { return saved_; }
 
   // Called on every rank once the first step is done.
   void after_first_step(std::function<void()> call) { after_first_step_ = std::move(call); }
 
-  // The last evaluation, if there was one.
-  const std::optional<EvalRecord>& last_eval() const { return last_eval_; }
-
   static constexpr int kMaxRefusedSteps = 10;
 
  private:
-  void evaluate(int64_t steps_done);
-  void watch_refused(const core::PassResult& result, int64_t step);
+  const core::PassResult& step(LoaderSource& source);
+  void report(const core::PassResult& result, double seconds);
+  void watch_refused(const core::PassResult& result);
+  bool evaluate_if_due();
+  void save();
+  bool due(int64_t every) const { return every > 0 && steps_done() % every == 0; }
 
-  core::Session& session_;
-  const DataSets& data_;
-  const RunShape& run_;
-  Reports reports_;
+  TrainerParts parts_;
+  Counters counters_;
   std::unique_ptr<Loader> loader_;
   std::optional<Evaluator> evaluator_;
-  int refused_ = 0;
+  std::optional<EarlyStop> early_stop_;
+  DeadlineClock clock_;
+  bool first_step_ = true;
+  bool saved_ = false;
   std::function<void()> after_first_step_;
-  std::optional<EvalRecord> last_eval_;
 };
 
 }  // namespace trireme::launcher

@@ -77,11 +77,26 @@ core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t m
       factories);
 }
 
+void check_metrics(const JobOptions& job, const core::Graph& network) {
+  std::vector<std::string> names{"loss"};
+  for (const core::NamedSum& metric : network.metrics()) names.push_back(metric.name);
+  const auto check = [&](const char* field, const std::string& name) {
+    if (std::ranges::find(names, name) == names.end())
+      fail("{}: {} (\"{}\") is nothing that this network is judged by; it has: {}",
+           job.places.of(field), field, name, fmt::join(names, ", "));
+  };
+  if (job.train.early_stop) check("train.early_stop.metric", job.train.early_stop->metric);
+  check("checkpoint.best_metric", job.checkpoint.best_metric);
+}
+
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
                                int rank, core::DeviceKind device,
                                const models::ModelFactories& factories) {
   std::optional<core::Graph> eval;
-  if (data.eval_samples > 0) eval = build_graph(job, data, run.batch.micro_batch, false, factories);
+  if (data.eval_samples > 0) {
+    eval = build_graph(job, data, run.batch.micro_batch, false, factories);
+    check_metrics(job, *eval);
+  }
   return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true, factories),
                                  std::move(eval), run.mesh,
                                  {.device = device,

@@ -31,6 +31,10 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world);
 core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
                         bool training, const models::ModelFactories& factories);
 
+// Whether evaluations of this network give what train.early_stop and checkpoint.best_metric judge
+// by. Throws InvalidArgument, opened with the field's place.
+void check_metrics(const JobOptions& job, const core::Graph& network);
+
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
                                int rank, core::DeviceKind device,
                                const models::ModelFactories& factories);

@@ -139,9 +139,10 @@ TEST(Session, AVoteToStopComesBackWithTheStep) {
   const SmallNet net;
   CpuSession cpu(net);
   SmallBatches batch(net, 1);
-  EXPECT_EQ(cpu.session.train_step(batch).stop_votes, 0);
-  EXPECT_EQ(cpu.session.train_step(batch, true).stop_votes, 1);
-  EXPECT_EQ(cpu.session.train_step(batch).stop_votes, 0);
+  EXPECT_EQ(cpu.session.train_step(batch).votes, Votes{});
+  EXPECT_EQ(cpu.session.train_step(batch, Votes{.stop = 1, .save_done = 1}).votes,
+            (Votes{.stop = 1, .save_done = 1}));
+  EXPECT_EQ(cpu.session.train_step(batch).votes, Votes{});
 }
 
 TEST(Session, TheSameSeedGivesTheSameBits) {
@@ -153,6 +154,55 @@ TEST(Session, TheSameSeedGivesTheSameBits) {
     b.session.train_step(for_b);
   }
   EXPECT_EQ(a.session.parameters(), b.session.parameters());
+}
+
+// Parameters, moments and counters are the whole state: what starts from them goes on as if nothing
+// had happened.
+TEST(Session, GoesOnBitEqualFromItsState) {
+  const SmallNet net{.optimizer = AdamOptions{}};
+  CpuSession unbroken(net), continued(net);
+  for (unsigned step = 0; step < 3; ++step) {
+    SmallBatches batches(net, step);
+    unbroken.session.train_step(batches);
+  }
+  const FlatLayout& layout = unbroken.session.plan().layout;
+  ASSERT_EQ(unbroken.session.moments(), 2);
+  std::vector<StateRange> ranges{{StateBuffer::kParameters, 0, layout.total_elements}};
+  for (StateBuffer moment : {StateBuffer::kMoment1, StateBuffer::kMoment2})
+    ranges.push_back({moment, 0, layout.trained_elements});
+  std::vector<float> state(layout.total_elements + 2 * layout.trained_elements);
+  unbroken.session.read_state(ranges, state.data());
+
+  std::span<const float> rest(state);
+  for (const StateRange& range : ranges) {
+    continued.session.write_state(range, rest.first(range.elements));
+    rest = rest.subspan(range.elements);
+  }
+  continued.session.set_counters(unbroken.session.counters());
+  EXPECT_EQ(continued.session.counters(), (StepCounters{.attempted = 3, .applied = 3}));
+  for (unsigned step = 3; step < 6; ++step) {
+    SmallBatches a(net, step), b(net, step);
+    unbroken.session.train_step(a);
+    continued.session.train_step(b);
+  }
+  EXPECT_EQ(continued.session.parameters(), unbroken.session.parameters());
+  EXPECT_NE(std::vector<float>(state.begin(), state.begin() + layout.total_elements),
+            unbroken.session.parameters());
+}
+
+TEST(Session, TellsAnotherThreadWhereItIs) {
+  const SmallNet net;
+  CpuSession cpu(net);
+  SmallBatches batch(net, 1);
+  EXPECT_EQ(cpu.session.place().pass, 0);
+  cpu.session.train_step(batch);
+  const SessionPlace after_step = cpu.session.place();
+  EXPECT_EQ(after_step.pass, 1);
+  EXPECT_GT(after_step.place, 0);
+  EXPECT_EQ(cpu.session.where().substr(0, 6), "train:");
+  cpu.session.evaluate(batch);
+  EXPECT_EQ(cpu.session.place().pass, 2);
+  EXPECT_EQ(cpu.session.where().substr(0, 5), "eval:");
 }
 
 TEST(Session, NamesWhatItDoesNotKnow) {
@@ -170,7 +220,7 @@ TEST(Session, SaysWhereItIs) {
   EXPECT_EQ(cpu.session.where(), "train: data.next of micro-batch 0");
   SmallBatches batch(SmallNet{}, 1);
   cpu.session.train_step(batch);
-  EXPECT_EQ(cpu.session.where(), "train: update of micro-batch 0, optimizer update");
+  EXPECT_EQ(cpu.session.where(), "train: prepare");
 }
 
 #ifdef TRIREME_COUNTS_ALLOCATIONS

@@ -45,7 +45,7 @@ train { global_batch: 8 epochs: 1 sed: 2 }
      R"(a.txtpb:3:35: unknown field "sed" of train; did you mean "seed"?)"},
     {"UnknownFieldFar", R"(@ALL
 foo: 3)",
-     R"(a.txtpb:5:1: unknown field "foo" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging)"},
+     R"(a.txtpb:5:1: unknown field "foo" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging, checkpoint, deadlines)"},
     {"UnknownFieldWithoutFields", R"(model { layer { name: "a" relu { slope: 1 } } layer { name: "l" softmax_cross_entropy {} } }
 @D
 @T
@@ -58,7 +58,7 @@ foo: 3)",
      R"(a.txtpb:1:1: unknown field "modle" of the job; did you mean "model"?)"},
     {"UnknownSectionWithScalar", R"(@ALL
 checkpoint_every: 3 name: "x")",
-     R"(a.txtpb:5:1: unknown field "checkpoint_every" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging)"},
+     R"(a.txtpb:5:1: unknown field "checkpoint_every" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging, checkpoint, deadlines)"},
     {"UnknownInLayer", R"(@D
 @T
 @O
@@ -251,9 +251,9 @@ model lenet5 {} })",
      R"(a.txtpb:5:1: expects a field of the job, got 7)"},
     {"NonAscii", R"(@ALL
 naïve: 1)",
-     R"(a.txtpb:5:1: unknown field "na" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging
+     R"(a.txtpb:5:1: unknown field "na" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging, checkpoint, deadlines
 a.txtpb:5:3: a character beyond ASCII outside of text; put it between quotes, or remove it
-a.txtpb:5:5: unknown field "ve" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging)"},
+a.txtpb:5:5: unknown field "ve" of the job; its fields: name, model, data, train, optimizer, schedule, parallel, logging, checkpoint, deadlines)"},
     {"NumberIntoWord", R"(@M
 @D
 train { global_batch: 8epochs: 1 }
@@ -397,6 +397,29 @@ schedule { cosine { warmup_steps: 10 } })",
 train { global_batch: 8 epochs: 1 eval_every_steps: 5 }
 @O)",
      R"(a.txtpb:3:35: train.eval_every_steps (5) needs samples to judge on: add data.eval or data.validation_fraction)"},
+    {"EarlyStopWithoutEval", R"(@M
+@D
+train { global_batch: 8 epochs: 1 early_stop { patience: 2 min_delta: -1 } }
+@O)",
+     R"(a.txtpb:3:35: train.early_stop needs samples to judge on: add data.eval or data.validation_fraction
+a.txtpb:3:60: train.early_stop.min_delta (-1) must be at least 0)"},
+    {"EarlyStopWithoutPatience", R"(@M
+@O
+data { train { synthetic {} } eval { synthetic {} } }
+train { global_batch: 8 epochs: 1 early_stop {} })",
+     R"(a.txtpb:4:35: train.early_stop.patience is missing: add e.g. patience: 5)"},
+    {"Checkpoint", R"(@ALL
+checkpoint { every_steps: -1 keep_last: 0 keep_every: -2 keep_best: 1 mode: LATER max_failures: 0 })",
+     R"(a.txtpb:5:14: checkpoint.every_steps (-1) must be from 0 to 2147483647
+a.txtpb:5:30: checkpoint.keep_last (0) must be from 1 to 2147483647
+a.txtpb:5:43: checkpoint.keep_every (-2) must be from 0 to 2147483647
+a.txtpb:5:58: checkpoint.keep_best (1) needs samples to judge on: add data.eval or data.validation_fraction
+a.txtpb:5:77: checkpoint.mode expects one of ASYNC, SYNC, got "LATER"
+a.txtpb:5:83: checkpoint.max_failures (0) must be from 1 to 2147483647)"},
+    {"Deadlines", R"(@ALL
+deadlines { start_seconds: 0 step_seconds: -1 })",
+     R"(a.txtpb:5:13: deadlines.start_seconds (0) must be above 0
+a.txtpb:5:30: deadlines.step_seconds (-1) must be at least 0)"},
     {"FractionAndEval", R"(@M
 @T
 @O

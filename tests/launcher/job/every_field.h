@@ -35,12 +35,14 @@ train { global_batch: 8 epochs: 1 }
 optimizer { sgd { lr: 0.1 } group { match: "*/bias" } group { match: "conv/*" weight_decay: 0 } }
 logging {}
 parallel {}
+checkpoint {}
+deadlines {}
 )";
 
 inline constexpr char kMlp[] = R"(
 model { mlp {} }
 data { train { synthetic {} } eval { synthetic {} } }
-train { global_batch: 8 steps: 100 }
+train { global_batch: 8 steps: 100 early_stop { patience: 5 } }
 optimizer { adam { lr: 1e-3 } }
 schedule { step { step_size: 5 } }
 )";

@@ -52,8 +52,9 @@ TEST(Help, OfAMessage) {
 
 TEST(Help, OfTheJob) {
   const std::string top = help();
-  for (const char* field : {"name: string", "model: {", "data: {", "train: {", "optimizer: {",
-                            "schedule: {", "parallel: {", "logging: {"})
+  for (const char* field :
+       {"name: string", "model: {", "data: {", "train: {", "optimizer: {", "schedule: {",
+        "parallel: {", "logging: {", "checkpoint: {", "deadlines: {"})
     EXPECT_THAT(top, testing::HasSubstr(std::string("\n  ") + field));
 }
 
@@ -69,7 +70,7 @@ TEST(Help, OfNothing) {
   EXPECT_EQ(refusal("train."),
             "help train.: unknown field \"\" of train; its fields: global_batch, "
             "micro_batch, epochs, steps, seed, precision, determinism, "
-            "recompute, eval_every_steps");
+            "recompute, eval_every_steps, non_finite, replica_check_every_steps, early_stop");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "launcher/cli/report.h"
+#include "launcher/base/report.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -1,0 +1,30 @@
+// Steps of which a commit is made: each is one or two plain calls to the system, and each failure a
+// SystemError with the path and the system's own words.
+#pragma once
+
+#include <cerrno>
+#include <filesystem>
+#include <source_location>
+#include <string_view>
+
+namespace trireme::launcher {
+
+// Throws SystemError "[file] cannot ACTION PATH: No space left on device".
+[[noreturn]] void fail_on_file(const char* action, const std::filesystem::path& path,
+                               int error = errno,
+                               std::source_location where = std::source_location::current());
+
+// Makes a folder for its owner alone (0700). One that is there already is fine.
+void make_folder(const std::filesystem::path& path);
+
+// Makes a file that must not be there yet (O_EXCL, and no symbolic link is followed), 0600, writes
+// it whole and waits until it is on the disk.
+void write_new_file(const std::filesystem::path& path, std::string_view contents);
+
+// Waits until the names in a folder are on the disk.
+void sync_folder(const std::filesystem::path& path);
+
+// The folder in which `path` lies, "." for a bare name.
+std::filesystem::path parent_of(const std::filesystem::path& path);
+
+}  // namespace trireme::launcher

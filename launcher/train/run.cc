@@ -1,0 +1,257 @@
+#include "launcher/train/run.h"
+
+#include <sys/stat.h>
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "launcher/base/report.h"
+#include "launcher/build_info.h"
+#include "launcher/checkpoint/listing.h"
+#include "launcher/checkpoint/safetensors.h"
+#include "launcher/train/agreement.h"
+#include "launcher/train/signals.h"
+
+namespace trireme::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<NamedTensor> tensors(const core::Session& session, bool gradients) {
+  std::vector<NamedTensor> all;
+  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
+    if (gradients && !parameter.trained) continue;
+    all.push_back({.name = parameter.name,
+                   .shape = parameter.shape,
+                   .values = gradients ? session.gradient(parameter.name)
+                                       : session.parameter(parameter.name)});
+  }
+  return all;
+}
+
+// What the kept checkpoints were judged, the smaller the better.
+std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
+  std::map<int64_t, double> judged;
+  if (!fs::exists(store.folder())) return judged;
+  for (const ListedCheckpoint& listed : list_checkpoints(store.folder())) {
+    const Counters& counters = listed.manifest.counters;
+    if (listed.committed && listed.problem.empty() && !std::isnan(counters.judged))
+      judged[counters.attempted_steps] = counters.judged;
+  }
+  return judged;
+}
+
+}  // namespace
+
+Run::Run(const TrainArguments& arguments, const Extensions& extensions, comm::World& world)
+    : arguments_(arguments), extensions_(extensions), world_(world), group_(world.communicator()) {}
+
+Run::~Run() { status_.detach(); }
+
+ExitCode Run::execute() {
+  install_signal_handlers();
+  umask(077);  // what a run leaves is its owner's
+  agree(group_, [&] { load_job_file(); });
+  watch();
+  try {
+    return train_and_save();
+  } catch (const AgreedFailure&) {
+    throw;
+  } catch (const PeerFailed&) {
+    throw;
+  } catch (const Error& error) {
+    if (world_.size() == 1) throw;
+    plane_->fail(error.what(), error.code());
+  } catch (const std::exception& error) {
+    if (world_.size() == 1) throw;
+    plane_->fail(error.what(), ExitCode::kInternal);
+  }
+}
+
+void Run::load_job_file() {
+  job_ = load_job(arguments_.job, arguments_.sets);
+  folder_.emplace(fs::absolute(arguments_.run_dir.empty() ? fs::path("runs") / job_.options.name
+                                                          : arguments_.run_dir));
+}
+
+void Run::load_data() {
+  data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
+  run_ = shape_run(job_.options, shapes_of(data_), world_.size());
+}
+
+void Run::watch() {
+  plane_.emplace(group_, comm::ControlPlane::Options{
+                             .status = [this] { return status_.read(); },
+                             .deadlines = DeadlineClock(job_.options.deadlines).deadlines(),
+                             .flight_folder = folder_->flight(),
+                             .say =
+                                 [](const std::string& line) {
+                                   report(line, nullptr);
+                                   say_nothing_more();
+                                 }});
+  if (world_.size() > 1) expect_peers(leads());
+}
+
+ExitCode Run::train_and_save() {
+  agree(group_, [&] { load_data(); });
+  if (!open_folder()) return ExitCode::kDone;
+  make_session();
+  start_or_resume();
+  agree(group_, [&] { open_reports(); });
+  make_saver();
+  const TrainingEnd end = train();
+  status_.enter(comm::Phase::kEnd);
+  return conclude(end);
+}
+
+// False, everywhere, if the run is finished.
+bool Run::open_folder() {
+  OpenedRun opened;
+  agree(group_, [&] {
+    if (!leads()) return;
+    opened = folder_->open(job_.resolved, ResumeRequest::parse(arguments_.resume),
+                           {.say = [this](const std::string& text) { note(text); }});
+    for (const std::string& text : opened.notes) note(text);
+  });
+  int32_t finished = opened.state == RunState::kFinished;
+  group_.broadcast(std::span(&finished, 1), 0, {}, "state of the run folder");
+  if (finished && leads())
+    fmt::print("{}: this run is finished; nothing to do\n", folder_->path().string());
+  resume_.emplace(group_, folder_->checkpoints(), std::move(opened.candidates),
+                  [this](const std::string& text) { note(text); });
+  return finished == 0;
+}
+
+void Run::make_session() {
+  const ManifestInfo info = manifest_info();
+  distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
+                       shapes_of(data_), *run_, extensions_.models,
+                       [&](const core::SessionPlan& plan) { resume_->choose(plan, info); });
+  status_.attach(session());
+}
+
+void Run::start_or_resume() {
+  if (!resume_->from_checkpoint()) return session().initialize();
+  counters_ = resume_->load(session(), manifest_info());
+  if (leads())
+    note(fmt::format("going on after step {}, from {}", counters_.attempted_steps,
+                     resume_->folder().string()));
+}
+
+ManifestInfo Run::manifest_info() const {
+  const parallel::Mesh& mesh = run_->mesh;
+  return {.layout = {.data = mesh.size(parallel::Axis::kData),
+                     .tensor = mesh.size(parallel::Axis::kTensor),
+                     .pipeline = mesh.size(parallel::Axis::kPipeline)},
+          .seed = job_.options.train.seed,
+          .data_identity = data_.train->identity(),
+          .global_batch = run_->batch.global_batch,
+          .trireme_version = build_info::kVersion,
+          .job_name = job_.options.name};
+}
+
+void Run::open_reports() {
+  if (!leads()) return;
+  metrics_.emplace(folder_->metrics(), counters_.attempted_steps);
+  progress_.emplace(run_->total_steps, job_.options.logging.every_steps, stdout, folder_->log(),
+                    counters_.attempted_steps);
+  announce();
+  for (const std::string& text : early_notes_) progress_->note(text);
+}
+
+void Run::note(const std::string& text) {
+  if (progress_)
+    progress_->note(text);
+  else
+    early_notes_.push_back(text);
+}
+
+void Run::announce() {
+  progress_->note(fmt::format(
+      "{}: {} parameters, {} training and {} evaluation samples\n{} on {}; global batch {} = {} "
+      "rank{} x {} micro-batch{} of {}; {} steps; arenas {:.1f} MiB; run folder {}",
+      job_.options.name, session().plan().layout.parameter_count(), data_.train->size(),
+      data_.eval ? data_.eval->size() : 0, run_->mesh.str(), distributed_->device().describe(),
+      run_->batch.global_batch, world_.size(), world_.size() == 1 ? "" : "s",
+      run_->batch.micro_batches, run_->batch.micro_batches == 1 ? "" : "es",
+      run_->batch.micro_batch, run_->total_steps,
+      static_cast<double>(session().arena_bytes()) / (1 << 20), folder_->path().string()));
+}
+
+void Run::make_saver() {
+  const CheckpointOptions& options = job_.options.checkpoint;
+  const auto tell = [this](const SaveReport& save) {
+    if (save.committed())
+      metrics_->write(CheckpointRecord{.step = save.step,
+                                       .bytes = save.bytes,
+                                       .stall_ms = save.stall_ms,
+                                       .write_ms = save.write_ms,
+                                       .verify_ms = save.verify_ms,
+                                       .save_ms = save.save_ms});
+    else
+      note(fmt::format("step {}: the checkpoint could not be saved, those before stand: {}",
+                       save.step, save.failure));
+    if (!save.warning.empty()) note(save.warning);
+  };
+  agree(group_, [&] {
+    saver_.emplace(group_, session(), distributed_->device(), folder_->checkpoints(),
+                   manifest_info(),
+                   SaverOptions{.wait = options.mode == SaveMode::kSync,
+                                .retention = {.keep_last = options.keep_last,
+                                              .keep_every = options.keep_every,
+                                              .keep_best = options.keep_best},
+                                .max_failures = options.max_failures,
+                                .owns_run = [this] { return folder_->still_mine(); },
+                                .report = tell},
+                   leads() && options.keep_best > 0 ? judged_checkpoints(folder_->checkpoints())
+                                                    : std::map<int64_t, double>{});
+  });
+}
+
+TrainingEnd Run::train() {
+  Reports reports;
+  if (leads()) reports = {&*metrics_, &*progress_};
+  trainer_.emplace(
+      TrainerParts{.group = group_,
+                   .session = session(),
+                   .device = distributed_->device(),
+                   .data = data_,
+                   .job = job_.options,
+                   .run = *run_,
+                   .data_rank = run_->mesh.coordinate(world_.rank(), parallel::Axis::kData),
+                   .saver = *saver_,
+                   .status = status_,
+                   .plane = *plane_,
+                   .reports = reports},
+      counters_);
+  if (!arguments_.save_gradients.empty())
+    trainer_->after_first_step([&] {
+      if (leads()) write_safetensors(arguments_.save_gradients, tensors(session(), true), {});
+    });
+  const TrainingEnd end = trainer_->run();
+  if (leads()) progress_->finish();
+  return end;
+}
+
+ExitCode Run::conclude(TrainingEnd end) {
+  if (end == TrainingEnd::kFinished || end == TrainingEnd::kEarly) {
+    const fs::path model = folder_->model();
+    agree(group_, [&] {
+      if (leads())
+        write_safetensors(model, tensors(session(), false),
+                          {{"format", "trireme"}, {"job", job_.options.name}});
+    });
+    if (leads()) note(fmt::format("done; parameters saved to {}", model.string()));
+    return ExitCode::kDone;
+  }
+  const bool requeue = end == TrainingEnd::kRequeue;
+  if (leads())
+    note(fmt::format(
+        "stopped by a signal after step {} of {}; {}", trainer_->steps_done(), run_->total_steps,
+        trainer_->saved() ? "the same command goes on from there"
+                          : "this step could not be saved, earlier checkpoints stand"));
+  if (requeue && !trainer_->saved()) return ExitCode::kInternal;
+  return requeue ? ExitCode::kRequeue : ExitCode::kStopForGood;
+}
+
+}  // namespace trireme::launcher

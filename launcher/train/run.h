@@ -1,0 +1,73 @@
+// One training run of one rank, from the job file to the exit code: what is made, in the order of
+// the start-up, and how it ends.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "comm/control/control_plane.h"
+#include "comm/world.h"
+#include "launcher/checkpoint/saver.h"
+#include "launcher/data/open.h"
+#include "launcher/extensions.h"
+#include "launcher/job/load.h"
+#include "launcher/train/distributed_session.h"
+#include "launcher/train/progress.h"
+#include "launcher/train/resume.h"
+#include "launcher/train/run_folder.h"
+#include "launcher/train/run_status.h"
+#include "launcher/train/train.h"
+#include "launcher/train/trainer.h"
+
+namespace trireme::launcher {
+
+class Run {
+ public:
+  Run(const TrainArguments& arguments, const Extensions& extensions, comm::World& world);
+  ~Run();
+
+  // Throws AgreedFailure or PeerFailed where all ranks know. In a world of several ranks every
+  // other failure is told to the control plane, which ends the process.
+  ExitCode execute();
+
+ private:
+  bool leads() const { return world_.rank() == 0; }
+  core::Session& session() { return distributed_->session(); }
+
+  void load_job_file();
+  void watch();
+  ExitCode train_and_save();
+  void load_data();
+  bool open_folder();
+  void make_session();
+  void start_or_resume();
+  void open_reports();
+  void announce();
+  void make_saver();
+  ManifestInfo manifest_info() const;
+  TrainingEnd train();
+  ExitCode conclude(TrainingEnd end);
+  void note(const std::string& text);
+
+  const TrainArguments& arguments_;
+  const Extensions& extensions_;
+  comm::World& world_;
+  comm::Communicator& group_;
+  LoadedJob job_;
+  DataSets data_;
+  std::optional<RunShape> run_;
+  std::optional<RunFolder> folder_;
+  RunStatus status_;
+  std::optional<comm::ControlPlane> plane_;
+  std::vector<std::string> early_notes_;  // until there is a log
+  std::optional<Resume> resume_;
+  Counters counters_;
+  std::optional<DistributedSession> distributed_;
+  std::optional<MetricsLog> metrics_;
+  std::optional<Progress> progress_;
+  std::optional<Saver> saver_;
+  std::optional<Trainer> trainer_;
+};
+
+}  // namespace trireme::launcher
