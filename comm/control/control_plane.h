@@ -39,11 +39,6 @@ struct ControlPace {
   std::chrono::milliseconds keepalive{1000};
   std::chrono::milliseconds answer{1000};    // how long a failed rank waits for rank 0
   std::chrono::milliseconds farewell{2000};  // for the launcher to end a job that lost a rank
-};                                           // between two looks at the status and the sockets
-std::chrono::milliseconds keepalive{
-    1000};  // longest time between two heartbeats; a fifth of the shortest deadline if less
-std::chrono::milliseconds answer{1000};    // how long a failed rank waits for rank 0
-std::chrono::milliseconds farewell{2000};  // for the launcher to end a job that lost a rank
 };
 
 class ControlPlane {
