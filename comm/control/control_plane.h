@@ -5,17 +5,14 @@
 // network is assumed), a token of the run that every connection must show. Whatever happens, the
 // process ends by `Options::end`, with ONE line in the whole job that names the rank:
 //
-//   a rank calls fail()        rank 0 prints its text; all end with its code
-//   a rank's process is gone   rank 0 prints who, and where it was; all wait 2 s for the launcher
-//   to
-//                              end the job with its own status (137 for a SIGKILL), then end with
-//                              70
-//   rank 0 is gone or silent   the lowest survivor prints; all write flight files; 70, or 71 if
-//                              rank 0 only went silent
-//   no progress                a rank past its phase's deadline, and the ranks that the others wait
-//                              for past theirs (hang_report.h): all write flight files, and end
-//                              with 71
-//   the launcher is gone       all end with 70
+//   a rank calls fail()       rank 0 prints its text; all end with its code
+//   a rank's process is gone  rank 0 prints who, and where it was; the launcher has 2 s to end the
+//                             job with its own status (137 for a SIGKILL), then all end with 70
+//   rank 0 is gone or silent  the lowest survivor prints; all write flight files; 70 as above, or
+//                             71 at once if rank 0 is only silent
+//   no progress               a rank past its phase's deadline, and the ranks that the others wait
+//                             for past theirs (hang_report.h): flight files of all, and 71
+//   the launcher is gone      all end with 70
 //
 // Time is CLOCK_MONOTONIC, and stands still while the process itself is stopped, so that a job that
 // was suspended whole (Ctrl-Z) goes on.
@@ -38,8 +35,8 @@ namespace trireme::comm {
 // How often the plane's thread does what. For tests.
 struct ControlPace {
   std::chrono::milliseconds beat{250};  // between two looks at the status and the sockets
-  std::chrono::milliseconds keepalive{
-      1000};  // longest time between two heartbeats; a fifth of the shortest deadline if less
+  // Longest time between two heartbeats; a fifth of the shortest deadline, if that is less.
+  std::chrono::milliseconds keepalive{1000};
   std::chrono::milliseconds answer{1000};    // how long a failed rank waits for rank 0
   std::chrono::milliseconds farewell{2000};  // for the launcher to end a job that lost a rank
 };
@@ -61,7 +58,8 @@ class ControlPlane {
   // there are no sockets, just the watch over this process. On return every rank is connected.
   // Throws SystemError if rank 0 cannot listen (on every rank) or cannot be reached.
   ControlPlane(Communicator& group, Options options);
-  // Says goodbye: a rank that did is not missed by the others, in whatever order they leave.
+  // Says goodbye: a rank that did is not missed by the others, in whatever order they leave. A
+  // process that ends without is lost to them.
   ~ControlPlane();
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;

@@ -1,11 +1,11 @@
 // A job over real MPI that somebody disturbs (control_failures.sh), or measures:
 //
-//   control_suite FOLDER DEADLINE_MS           steps until it is ended; FOLDER/pid-RANK tells whom
-//                                              to kill
-//   control_suite FOLDER DEADLINE_MS --fail    the last rank fails, with code 66
-//   control_suite FOLDER DEADLINE_MS --steps N ends in order after N steps of 5 ms, and prints what
-//                                              the plane's thread cost
-//   control_suite FOLDER DEADLINE_MS --crowd N without MPI: what rank 0 of N costs
+//   control_suite FOLDER DEADLINE_MS [MODE]
+//
+//              steps until it is ended; FOLDER/pid-RANK tells whom to kill
+//   --fail     the last rank fails, with code 66
+//   --steps N  ends in order after N steps of 5 ms, and prints what the plane's thread cost
+//   --crowd N  without MPI: what rank 0 of N costs
 
 #include <time.h>
 #include <unistd.h>
