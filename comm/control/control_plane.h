@@ -9,7 +9,7 @@
 //   a rank's process is gone  rank 0 prints who, and where it was; the launcher has 2 s to end the
 //                             job with its own status (137 for a SIGKILL), then all end with 70
 //   rank 0 is gone or silent  the lowest survivor prints; all write flight files; 70 as above, or
-//                             71 at once if rank 0 is only silent
+//                             71 after a second if rank 0 is only silent
 //   no progress               a rank past its phase's deadline, and the ranks that the others wait
 //                             for past theirs (hang_report.h): flight files of all, and 71
 //   the launcher is gone      all end with 70
@@ -37,7 +37,8 @@ struct ControlPace {
   std::chrono::milliseconds beat{250};  // between two looks at the status and the sockets
   // Longest time between two heartbeats; a fifth of the shortest deadline, if that is less.
   std::chrono::milliseconds keepalive{1000};
-  std::chrono::milliseconds answer{1000};    // how long a failed rank waits for rank 0
+  // How long a failed rank waits for rank 0, and a hanging job for its ranks' flight files.
+  std::chrono::milliseconds answer{1000};
   std::chrono::milliseconds farewell{2000};  // for the launcher to end a job that lost a rank
 };
 

@@ -100,7 +100,7 @@ std::optional<Verdict> Spoke::silent_center() const {
   std::optional<Verdict> verdict = hang_verdict(crew_, {center, view(crew_.own())});
   if (!verdict) return verdict;
   verdict->voice = Verdict::Voice::kLowestSurvivor;
-  verdict->wait = 3 * crew_.pace.beat;  // the others find out within two
+  verdict->wait += 2 * crew_.pace.beat;  // within which the others find out
   return verdict;
 }
 

@@ -66,8 +66,10 @@ std::optional<Verdict> hang_verdict(const Crew& crew, const std::vector<RankView
   const std::optional<HangReport> report =
       find_hang(ranks, crew.roster, crew.deadlines.get(), crew.silence());
   if (!report) return std::nullopt;
-  return Verdict{
-      .line = one_line(report->line), .code = static_cast<int>(ExitCode::kHang), .flight = true};
+  return Verdict{.line = one_line(report->line),
+                 .code = static_cast<int>(ExitCode::kHang),
+                 .flight = true,
+                 .wait = crew.pace.answer};
 }
 
 bool Pulse::due(const Status& status, AwakeClock::Time now, milliseconds keepalive) {

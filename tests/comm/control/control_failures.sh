@@ -112,8 +112,8 @@ case $mode in
     says "the launcher (pid $job) is gone"
     ;;
   quiet)
-    start --steps 300
-    ends_with 0 20
+    start --steps 50
+    ends_with 0 40
     [ "$(grep -c '^trireme: ' "$log")" = 0 ] || fail "a line of ours in a job that went well"
     ;;
   *) exit 2 ;;
