@@ -182,7 +182,7 @@ std::string Executor::where() const {
   if (pc < 0)
     return fmt::format("{}: data.next of micro-batch {}", program_.name, entry.micro_batch);
   if (segment.instructions[pc].kind == InstructionKind::kJoin)
-    return fmt::format("{}: waits for {}", program_.name, pending_reductions());
+    return fmt::format("{}: {}", program_.name, pending_reductions());
   return fmt::format("{}: {} of micro-batch {}, {}", program_.name, segment.name, entry.micro_batch,
                      describe(program_, segment, pc));
 }

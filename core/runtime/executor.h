@@ -51,7 +51,7 @@ class Executor {
   void run(InputSource& source);
 
   // What is being run, in words of the graph: "train: backward of micro-batch 0,
-  // conv1/grad_weight", "train: data.next of micro-batch 1", "train: waits for all_reduce of bucket
+  // conv1/grad_weight", "train: data.next of micro-batch 1", "train: all_reduce of bucket
   // 3 (...)". Any thread.
   std::string where() const;
   // Grows with every instruction of a run: of two ranks in one step, the one with less is behind.

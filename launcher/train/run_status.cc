@@ -22,7 +22,7 @@ comm::Status RunStatus::read() const {
   const core::SessionPlace place = session_->place();
   status.pass = place.pass;
   status.place = place.place;
-  status.where = status.phase == comm::Phase::kCheckpoint ? "waits for a checkpoint to be written"
+  status.where = status.phase == comm::Phase::kCheckpoint ? "the checkpoint that is being written"
                                                           : session_->where();
   return status;
 }
