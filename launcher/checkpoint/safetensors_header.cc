@@ -13,6 +13,14 @@ namespace {
 using Json = nlohmann::json;
 constexpr char kMetadata[] = "__metadata__";
 
+// A name as an error may show it: what a hostile one may do to a terminal, and to a line's length.
+std::string shown(const std::string& name) {
+  std::string text = name.substr(0, kMaxNameBytes);
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
+  return text;
+}
+
 // Receives the parser's events; a document tree of a hostile text would be many times its size.
 // Levels: 0 nothing, 1 the header, 2 a tensor or the metadata, 3 a tensor's list of numbers.
 class HeaderEvents final : public nlohmann::json_sax<Json> {
@@ -31,6 +39,9 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
     if (level_ == 1) {
       if (!names_.insert(key).second) refuse(where_, "tensor '{}' is there twice", shown(key));
       name_ = key;
+      if (std::ssize(key) > kMaxNameBytes)
+        bad(fmt::format("its name has {} bytes, at most {} are allowed", key.size(),
+                        kMaxNameBytes));
     } else {
       if (!seen_.insert(key).second) bad("has a field twice");
       if (!in_metadata() && key != "dtype" && key != "shape" && key != "data_offsets")
@@ -85,13 +96,6 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
  private:
   bool in_metadata() const { return name_ == kMetadata; }
 
-  // What a hostile name may do to a terminal, and to a line's length.
-  static std::string shown(const std::string& name) {
-    std::string text = name.substr(0, kMaxNameBytes);
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < 0x20 || c >= 0x7f; }, '?');
-    return text;
-  }
   [[noreturn]] void bad(std::string_view what) const {
     if (level_ < 1 || name_.empty()) refuse(where_, "the header {}", what);
     refuse(where_, "tensor '{}': {}", shown(name_), what);
@@ -128,7 +132,7 @@ void check_order(const SafetensorsHeader& header, int64_t data_bytes, const std:
   for (const SafetensorsEntry& entry : header.entries) {
     if (entry.begin != expected)
       refuse(where, "tensor '{}' begins at byte {}, expected {}: tensors overlap or leave a gap",
-             entry.name, entry.begin, expected);
+             shown(entry.name), entry.begin, expected);
     expected = entry.end;
   }
   if (expected != data_bytes)
