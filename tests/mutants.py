@@ -66,6 +66,26 @@ MUTANTS = [
            "n / size_, size_)(n % size_)", "0, size_)(n % size_)", "launcher_tests", "*"),
     Mutant("count", "the collective hash forgets the count", "comm/group_transport.cc",
            "call.count};", "0};", "comm_tests", "*"),
+    Mutant("moment", "checkpoints leave out the second moment", "launcher/checkpoint/state.cc",
+           "i <= core::moment_count(plan.optimizer)", "i < core::moment_count(plan.optimizer)",
+           "launcher_tests", "Saver.*"),
+    Mutant("applied", "a resumed run forgets how often it has updated", "core/runtime/session.cc",
+           "  host_step_->applied_steps = counters.applied;\n", "", "core_tests", "Session.*"),
+    Mutant("finite", "a state that is not finite is committed", "launcher/checkpoint/saver.cc",
+           "  check_finite();\n  Written written;", "  Written written;", "launcher_tests", "Saver.*"),
+    Mutant("lock", "a run that lost its lock commits", "launcher/checkpoint/saver.cc",
+           "if (options_.owns_run && !options_.owns_run())", "if (false)", "launcher_tests", "Saver.*"),
+    Mutant("snapshot", "the copy that is saved is taken after the next step", "launcher/checkpoint/saver.cc",
+           "  snapshot();\n  phase_ = Phase::kWriting;\n"
+           "  written_ = std::async(std::launch::async, [this] { return write(); });",
+           "  phase_ = Phase::kWriting;\n"
+           "  written_ = std::async(std::launch::deferred, [this] { snapshot(); return write(); });",
+           "launcher_tests", "Saver.*"),
+    Mutant("minority", "the replicas that differ are taken for the others", "launcher/train/replica_check.cc",
+           "return as_many(a) < as_many(b);", "return as_many(a) > as_many(b);", "launcher_tests", "Replicas.*"),
+    Mutant("patience", "an improvement does not start the count anew", "launcher/train/judge.cc",
+           "best_ = {.value = value, .step = record.step};",
+           "best_.value = value, best_.step = record.step;", "launcher_tests", "EarlyStop.*"),
 ]
 
 

@@ -37,13 +37,11 @@ namespace trireme::comm {
 
 // How often the plane's thread does what. For tests.
 struct ControlPace {
-  std::chrono::milliseconds beat{250};        // between two looks at the status and the sockets
-  std::chrono::milliseconds keepalive{1000};  // longest time between two heartbeats
-  std::chrono::milliseconds answer{1000};     // how long a failed rank waits for rank 0
-  std::chrono::milliseconds farewell{2000};   // for the launcher to end a job that lost a rank
-
-  // A rank unheard for so long is called silent, rather than behind, in a hang's report.
-  std::chrono::milliseconds silence() const { return 3 * keepalive; }
+  std::chrono::milliseconds beat{250};  // between two looks at the status and the sockets
+  std::chrono::milliseconds keepalive{
+      1000};  // longest time between two heartbeats; a fifth of the shortest deadline if less
+  std::chrono::milliseconds answer{1000};    // how long a failed rank waits for rank 0
+  std::chrono::milliseconds farewell{2000};  // for the launcher to end a job that lost a rank
 };
 
 class ControlPlane {

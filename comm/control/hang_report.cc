@@ -21,6 +21,11 @@ bool is_late(const RankView& rank, const Deadlines& deadlines) {
   return past(std::max(rank.still, rank.silent), deadlines.of(rank.status.phase));
 }
 
+// A heartbeat or two may be late for reasons of their own.
+bool is_silent(const RankView& rank, const Deadlines& deadlines, milliseconds silence) {
+  return rank.silent > silence && past(rank.silent, deadlines.of(rank.status.phase) / 2);
+}
+
 template <typename Predicate>
 Views those(const Views& ranks, Predicate predicate) {
   Views found;
@@ -115,7 +120,7 @@ std::optional<HangReport> find_hang(std::span<const RankView> all, const Roster&
   if (std::ranges::none_of(ranks, late)) return std::nullopt;
 
   const Views silent =
-      those(ranks, [&](const RankView& rank) { return rank.silent > silence && late(rank); });
+      those(ranks, [&](const RankView& rank) { return is_silent(rank, deadlines, silence); });
   if (!silent.empty()) return accuse(ranks, silent, roster, true);
 
   const auto least =

@@ -31,8 +31,7 @@ Hub::Hub(Crew& crew, Meeting& meeting)
       listener_(std::move(meeting.listener)),
       ranks_(crew.roster.size()),
       missing_(crew.roster.size() - 1),
-      opened_(crew.clock.now()),
-      pulse_(crew.pace.keepalive) {}
+      opened_(crew.clock.now()) {}
 
 // Ranks are read once in a beat. What wakes the thread between two beats is the end of a
 // connection (POLLRDHUP); so the cost does not grow with what is sent.
@@ -61,9 +60,10 @@ void Hub::accept_strangers() {
 
 void Hub::question_strangers() {
   std::erase_if(strangers_, [this](Stranger& stranger) { return is_unwelcome(stranger); });
-  if (missing_ > 0) return;
+  if (missing_ > 0 || !listener_) return;
   strangers_.clear();
   listener_ = {};
+  send_tables();  // the first: no rank goes on before every rank is here
 }
 
 bool Hub::is_unwelcome(Stranger& stranger) {
@@ -102,6 +102,7 @@ void Hub::read_rank(int rank) {
 }
 
 void Hub::lose(int rank, const std::string& why) {
+  if (lost_.empty()) lost_at_ = crew_.clock.now();
   if (!failed_.contains(rank)) lost_.push_back({rank, why});
   ranks_[rank].reset();
 }
@@ -127,16 +128,15 @@ bool Hub::handle(int rank, const Message& message) {
 
 void Hub::beat() {
   const Status& own = crew_.table.status(0);
-  if (pulse_.due(own, crew_.clock.now()))
+  if (pulse_.due(own, crew_.clock.now(), crew_.keepalive()))
     for (const auto& connection : ranks_)
       if (connection) connection->send_if_idle(Heartbeat{own});
-  send_tables();
+  if (complete() && crew_.clock.now() >= next_tables_) send_tables();
 }
 
 void Hub::send_tables() {
   const AwakeClock::Time now = crew_.clock.now();
-  if (now - tables_sent_ < table_interval(ranks_.size(), crew_.pace.keepalive)) return;
-  tables_sent_ = now;
+  next_tables_ = now + table_interval(ranks_.size(), crew_.pace.keepalive);
   const Table table = crew_.table.to_wire(now);
   for (const auto& connection : ranks_)
     if (connection) connection->send_if_idle(table);
@@ -144,10 +144,17 @@ void Hub::send_tables() {
 
 std::optional<Verdict> Hub::judge(bool on_beat) {
   if (given_up_) return given_up_;
+  if (is_still_gathering()) return on_beat ? absentees() : std::nullopt;
   if (std::optional<Verdict> verdict = losses()) return verdict;
   if (std::optional<Verdict> verdict = first_failure(on_beat)) return verdict;
   if (!on_beat) return std::nullopt;
-  return complete() ? hang_verdict(crew_, crew_.table.view(crew_.clock.now())) : absentees();
+  return hang_verdict(crew_, crew_.table.view(crew_.clock.now()));
+}
+
+// A rank that is lost while others are on their way: these shall hear of it, too.
+bool Hub::is_still_gathering() const {
+  if (complete()) return false;
+  return lost_.empty() || crew_.clock.now() - lost_at_ < crew_.pace.answer;
 }
 
 std::optional<Verdict> Hub::losses() {

@@ -52,6 +52,7 @@ class Hub final : public Star {
   void read_rank(int rank);
   void lose(int rank, const std::string& why);
   bool handle(int rank, const Message& message);  // false: it is none that a rank sends
+  bool is_still_gathering() const;
   std::optional<Verdict> losses();
   std::optional<Verdict> first_failure(bool on_beat);
   std::optional<Verdict> absentees();
@@ -65,10 +66,11 @@ class Hub final : public Star {
   int missing_;
   AwakeClock::Time opened_;
   Pulse pulse_;
-  AwakeClock::Time tables_sent_{};
+  AwakeClock::Time next_tables_{};
   std::optional<RankFailure> failure_;
   std::set<int> failed_;  // whose end needs no words of ours
   std::vector<Loss> lost_;
+  AwakeClock::Time lost_at_{};       // the first
   std::optional<Verdict> given_up_;  // a survivor took rank 0 for dead, and said so
 };
 

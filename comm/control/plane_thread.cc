@@ -23,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr milliseconds kErrandPatience{1000};  // for a disk, and for a terminal
+constexpr milliseconds kFirstWords{200};       // before the others hear of it
 constexpr milliseconds kLinger{300};           // for the others to hear how the job ends
 constexpr milliseconds kStagger{100};          // between survivors, before they speak
 constexpr milliseconds kLongestStagger{800};   // mpirun's SIGTERM comes after a second
@@ -157,6 +158,8 @@ void ControlPlane::Thread::carry_out(const Verdict& verdict) {
   std::optional<control::Errand> words;
   if (verdict.voice == Verdict::Voice::kSpeak)
     words.emplace([say = options_.say, line = verdict.line] { say(line); });
+  // mpirun ends the rest of a job at its ranks' first ends: this line must be out by then.
+  if (words) words->wait(kFirstWords);
   star_->tell(verdict);
   std::optional<control::Errand> flight;
   if (verdict.flight)

@@ -19,12 +19,11 @@ milliseconds start_limit(const Crew& crew) {
 }  // namespace
 
 Spoke::Spoke(Crew& crew, const Meeting& meeting)
-    : crew_(crew),
-      center_(std::make_unique<Connection>(join(meeting, start_limit(crew)))),
-      pulse_(crew.pace.keepalive) {}
+    : crew_(crew), center_(std::make_unique<Connection>(join(meeting, start_limit(crew)))) {}
 
 void Spoke::watch(std::vector<pollfd>& set) const {
-  if (center_) set.push_back({center_->fd(), POLLRDHUP, 0});
+  const short events = ready_ ? POLLRDHUP : POLLRDHUP | POLLIN;
+  if (center_) set.push_back({center_->fd(), events, 0});
 }
 
 void Spoke::read() {
@@ -41,6 +40,7 @@ bool Spoke::handle(const Message& message) {
   if (const auto* beat = std::get_if<Heartbeat>(&message)) {
     crew_.table.hear(0, beat->status, crew_.clock.now());
   } else if (const auto* table = std::get_if<Table>(&message)) {
+    ready_ = true;
     return crew_.table.learn(*table, crew_.own(), crew_.clock.now());
   } else if (const auto* end = std::get_if<End>(&message)) {
     verdict_ = Verdict{.line = end->text,
@@ -70,7 +70,7 @@ void Spoke::beat() {
   if (!center_) return;
   center_->flush();
   const Status& own = crew_.table.status(crew_.own());
-  if (pulse_.due(own, crew_.clock.now())) center_->send_if_idle(Heartbeat{own});
+  if (pulse_.due(own, crew_.clock.now(), crew_.keepalive())) center_->send_if_idle(Heartbeat{own});
 }
 
 std::optional<Verdict> Spoke::judge(bool on_beat) {
@@ -95,10 +95,12 @@ std::optional<Verdict> Spoke::own_failure() {
 std::optional<Verdict> Spoke::silent_center() const {
   const RankView center = view(0);
   const milliseconds deadline = crew_.deadlines.get().of(center.status.phase);
-  if (deadline <= milliseconds::zero() || center.silent <= std::max(deadline, crew_.pace.silence()))
+  if (deadline <= milliseconds::zero() || center.silent <= std::max(deadline, crew_.silence()))
     return std::nullopt;
   std::optional<Verdict> verdict = hang_verdict(crew_, {center, view(crew_.own())});
-  if (verdict) verdict->voice = Verdict::Voice::kLowestSurvivor;
+  if (!verdict) return verdict;
+  verdict->voice = Verdict::Voice::kLowestSurvivor;
+  verdict->wait = 3 * crew_.pace.beat;  // the others find out within two
   return verdict;
 }
 

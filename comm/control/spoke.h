@@ -21,6 +21,7 @@ class Spoke final : public Star {
   void beat() override;
   std::optional<Verdict> judge(bool on_beat) override;
   void tell(const Verdict& verdict) override;
+  bool complete() const override { return ready_; }
   void leave() override;
   void drain(std::chrono::milliseconds limit) override;
 
@@ -34,6 +35,7 @@ class Spoke final : public Star {
   Crew& crew_;
   std::unique_ptr<Connection> center_;  // null: rank 0 has left, or is lost
   Pulse pulse_;
+  bool ready_ = false;  // rank 0 sends tables once every rank is connected
   bool failure_told_ = false;
   std::optional<Verdict> verdict_;  // from rank 0, or of rank 0's loss
 };

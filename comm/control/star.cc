@@ -41,6 +41,16 @@ Crew::Crew(Roster who, const ControlPace& how_fast)
       clock(4 * how_fast.beat),
       table(roster.size(), clock.now()) {}
 
+// A rank that stops is late one deadline after its last step, and was last heard up to a keepalive
+// and a beat after that: silent for 3 keepalives by then, if the deadline is 5.
+milliseconds Crew::keepalive() const {
+  const Deadlines now = deadlines.get();
+  milliseconds keepalive = pace.keepalive;
+  for (const auto field : kFields)
+    if (now.*field > milliseconds::zero()) keepalive = std::min(keepalive, now.*field / 5);
+  return std::max(keepalive, pace.beat);
+}
+
 std::string gone_line(const Crew& crew, int rank, const std::string& why) {
   return one_line(fmt::format("{} is gone: {} while it was in {}", crew.roster.describe(rank), why,
                               place_of(crew.table.status(rank))));
@@ -54,14 +64,14 @@ std::string failure_line(const Crew& crew, int rank, const std::string& text) {
 
 std::optional<Verdict> hang_verdict(const Crew& crew, const std::vector<RankView>& ranks) {
   const std::optional<HangReport> report =
-      find_hang(ranks, crew.roster, crew.deadlines.get(), crew.pace.silence());
+      find_hang(ranks, crew.roster, crew.deadlines.get(), crew.silence());
   if (!report) return std::nullopt;
   return Verdict{
       .line = one_line(report->line), .code = static_cast<int>(ExitCode::kHang), .flight = true};
 }
 
-bool Pulse::due(const Status& status, AwakeClock::Time now) {
-  if (last_ && last_->at_same_place(status) && now - sent_ < keepalive_) return false;
+bool Pulse::due(const Status& status, AwakeClock::Time now, milliseconds keepalive) {
+  if (last_ && last_->at_same_place(status) && now - sent_ < keepalive) return false;
   last_ = status;
   sent_ = now;
   return true;

@@ -41,6 +41,12 @@ struct Crew {
 
   Crew(Roster roster, const ControlPace& pace);
   int own() const { return roster.rank; }
+  // The longest time between two heartbeats: short beside the deadlines, so that a rank that is
+  // late can be told from one that is silent.
+  std::chrono::milliseconds keepalive() const;
+  // A rank unheard for so long is called silent, rather than behind, in a hang's report.
+  std::chrono::milliseconds silence() const { return 3 * keepalive(); }
+
   std::optional<Failure> failure;  // this rank's own
   AwakeClock::Time failed_at;
 };
@@ -53,7 +59,9 @@ struct Verdict {
   int code = 0;
   Voice voice = Voice::kSpeak;
   bool flight = false;
-  std::chrono::milliseconds wait{};  // for the launcher to end the job first
+  // Before the process ends: for the launcher to end the job first, or, since mpirun ends all ranks
+  // soon after the first two are gone, for the others to write their flight files.
+  std::chrono::milliseconds wait{};
 };
 
 class Star {
@@ -85,11 +93,9 @@ std::optional<Verdict> hang_verdict(const Crew& crew, const std::vector<RankView
 // A heartbeat is due if the status has moved since the last, and once in `keepalive`.
 class Pulse {
  public:
-  explicit Pulse(std::chrono::milliseconds keepalive) : keepalive_(keepalive) {}
-  bool due(const Status& status, AwakeClock::Time now);
+  bool due(const Status& status, AwakeClock::Time now, std::chrono::milliseconds keepalive);
 
  private:
-  std::chrono::milliseconds keepalive_;
   std::optional<Status> last_;
   AwakeClock::Time sent_{};
 };

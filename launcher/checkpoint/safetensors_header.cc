@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 constexpr char kMetadata[] = "__metadata__";
 
-// A name as an error may show it: what a hostile one may do to a terminal, and to a line's length.
+// What a hostile name may do to a terminal, and to a line's length.
 std::string shown(const std::string& name) {
   std::string text = name.substr(0, kMaxNameBytes);
   std::ranges::replace_if(
@@ -39,9 +39,6 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
     if (level_ == 1) {
       if (!names_.insert(key).second) refuse(where_, "tensor '{}' is there twice", shown(key));
       name_ = key;
-      if (std::ssize(key) > kMaxNameBytes)
-        bad(fmt::format("its name has {} bytes, at most {} are allowed", key.size(),
-                        kMaxNameBytes));
     } else {
       if (!seen_.insert(key).second) bad("has a field twice");
       if (!in_metadata() && key != "dtype" && key != "shape" && key != "data_offsets")

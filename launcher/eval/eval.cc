@@ -10,6 +10,7 @@
 #include "launcher/train/distributed_session.h"
 #include "launcher/train/evaluator.h"
 #include "launcher/train/run_folder.h"
+#include "launcher/train/watch.h"
 
 namespace trireme::launcher {
 namespace {
@@ -82,15 +83,20 @@ ExitCode evaluate(const EvalArguments& arguments, const Extensions& extensions,
            job.options.places.of("data"));
     run = shape_run(job.options, shapes_of(data), world.size());
   });
-  DistributedSession distributed(world, arguments.device, arguments.share_gpu, job.options,
-                                 shapes_of(data), *run, extensions.models);
-  agree(world.communicator(), [&] { weights->load(distributed.session()); });
-  Evaluator evaluator(distributed.session(), distributed.device(), data, *run,
-                      run->mesh.coordinate(world.rank(), parallel::Axis::kData));
-  const EvalRecord record = evaluator.run();
-  if (world.rank() == 0)
-    fmt::print("{}: {} samples, {}\n", weights->name(), data.eval->size(), record.text());
-  return ExitCode::kDone;
+  Watch watch(world, job.options.deadlines, {});
+  return watch.guard([&] {
+    DistributedSession distributed(world, arguments.device, arguments.share_gpu, job.options,
+                                   shapes_of(data), *run, extensions.models);
+    agree(world.communicator(), [&] { weights->load(distributed.session()); });
+    Evaluator evaluator(distributed.session(), distributed.device(), data, *run,
+                        run->mesh.coordinate(world.rank(), parallel::Axis::kData));
+    const AttachedSession attached(watch.status(), distributed.session());
+    const InPhase phase(watch.status(), comm::Phase::kEval);
+    const EvalRecord record = evaluator.run(&watch.status());
+    if (world.rank() == 0)
+      fmt::print("{}: {} samples, {}\n", weights->name(), data.eval->size(), record.text());
+    return ExitCode::kDone;
+  });
 }
 
 }  // namespace trireme::launcher

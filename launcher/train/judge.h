@@ -29,6 +29,9 @@ class EarlyStop {
   // that is not a number is none.
   bool patience_ends(const EvalRecord& record);
 
+  // Whether they already were, when the run was cut off.
+  bool exhausted() const { return best_.evaluations_since >= options_.patience; }
+
   const BestEvaluation& best() const { return best_; }
 
  private:

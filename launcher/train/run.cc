@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "core/base/error.h"
-#include "launcher/base/report.h"
 #include "launcher/build_info.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
@@ -46,57 +45,40 @@ std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
 Run::Run(const TrainArguments& arguments, const Extensions& extensions, comm::World& world)
     : arguments_(arguments), extensions_(extensions), world_(world), group_(world.communicator()) {}
 
-Run::~Run() { status_.detach(); }
+// The session dies before the watch over it.
+Run::~Run() {
+  if (watch_) watch_->status().detach();
+}
 
 ExitCode Run::execute() {
   install_signal_handlers();
   umask(077);  // what a run leaves is its owner's
-  agree(group_, [&] { load(); });
-  watch();
-  try {
-    return train_and_save();
-  } catch (const AgreedFailure&) {
-    throw;
-  } catch (const PeerFailed&) {
-    throw;
-  } catch (const Error& error) {
-    if (world_.size() == 1) throw;
-    plane_->fail(error.what(), error.code());
-  } catch (const std::exception& error) {
-    if (world_.size() == 1) throw;
-    plane_->fail(error.what(), ExitCode::kInternal);
-  }
+  agree(group_, [&] { load_job_file(); });
+  watch_.emplace(world_, job_.options.deadlines, folder_->flight());
+  if (world_.size() > 1) expect_peers(leads());
+  return watch_->guard([this] { return train_and_save(); });
 }
 
-void Run::load() {
+void Run::load_job_file() {
   job_ = load_job(arguments_.job, arguments_.sets);
-  data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
-  run_ = shape_run(job_.options, shapes_of(data_), world_.size());
   folder_.emplace(fs::absolute(arguments_.run_dir.empty() ? fs::path("runs") / job_.options.name
                                                           : arguments_.run_dir));
 }
 
-void Run::watch() {
-  plane_.emplace(group_, comm::ControlPlane::Options{
-                             .status = [this] { return status_.read(); },
-                             .deadlines = DeadlineClock(job_.options.deadlines).deadlines(),
-                             .flight_folder = folder_->flight(),
-                             .say =
-                                 [](const std::string& line) {
-                                   report(line, nullptr);
-                                   say_nothing_more();
-                                 }});
-  if (world_.size() > 1) expect_peers(leads());
+void Run::load_data() {
+  data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
+  run_ = shape_run(job_.options, shapes_of(data_), world_.size());
 }
 
 ExitCode Run::train_and_save() {
+  agree(group_, [&] { load_data(); });
   if (!open_folder()) return ExitCode::kDone;
   make_session();
   start_or_resume();
   agree(group_, [&] { open_reports(); });
   make_saver();
   const TrainingEnd end = train();
-  status_.enter(comm::Phase::kEnd);
+  watch_->status().enter(comm::Phase::kEnd);
   return conclude(end);
 }
 
@@ -123,7 +105,7 @@ void Run::make_session() {
   distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
                        shapes_of(data_), *run_, extensions_.models,
                        [&](const core::SessionPlan& plan) { resume_->choose(plan, info); });
-  status_.attach(session());
+  watch_->status().attach(session());
 }
 
 void Run::start_or_resume() {
@@ -216,8 +198,8 @@ TrainingEnd Run::train() {
                    .run = *run_,
                    .data_rank = run_->mesh.coordinate(world_.rank(), parallel::Axis::kData),
                    .saver = *saver_,
-                   .status = status_,
-                   .plane = *plane_,
+                   .status = watch_->status(),
+                   .plane = watch_->plane(),
                    .reports = reports},
       counters_);
   if (!arguments_.save_gradients.empty())

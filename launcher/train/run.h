@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "comm/control/control_plane.h"
 #include "comm/world.h"
 #include "launcher/checkpoint/saver.h"
 #include "launcher/data/open.h"
@@ -16,9 +15,9 @@
 #include "launcher/train/progress.h"
 #include "launcher/train/resume.h"
 #include "launcher/train/run_folder.h"
-#include "launcher/train/run_status.h"
 #include "launcher/train/train.h"
 #include "launcher/train/trainer.h"
+#include "launcher/train/watch.h"
 
 namespace trireme::launcher {
 
@@ -35,9 +34,9 @@ class Run {
   bool leads() const { return world_.rank() == 0; }
   core::Session& session() { return distributed_->session(); }
 
-  void load();
-  void watch();
+  void load_job_file();
   ExitCode train_and_save();
+  void load_data();
   bool open_folder();
   void make_session();
   void start_or_resume();
@@ -57,8 +56,7 @@ class Run {
   DataSets data_;
   std::optional<RunShape> run_;
   std::optional<RunFolder> folder_;
-  RunStatus status_;
-  std::optional<comm::ControlPlane> plane_;
+  std::optional<Watch> watch_;
   std::vector<std::string> early_notes_;  // until there is a log
   std::optional<Resume> resume_;
   Counters counters_;

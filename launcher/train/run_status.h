@@ -26,6 +26,19 @@ class RunStatus {
   const core::Session* session_ = nullptr;
 };
 
+// A session that is attached for as long as it lives.
+class AttachedSession {
+ public:
+  AttachedSession(RunStatus& status, const core::Session& session) : status_(status) {
+    status_.attach(session);
+  }
+  ~AttachedSession() { status_.detach(); }
+  AttachedSession(const AttachedSession&) = delete;
+
+ private:
+  RunStatus& status_;
+};
+
 // A phase for as long as it lives; then the one before.
 class InPhase {
  public:

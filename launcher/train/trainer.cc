@@ -51,6 +51,7 @@ TrainingEnd Trainer::run() {
   loader_->start(steps_done(), total);
   LoaderSource source(*loader_, &parts_.status);
   parts_.status.enter(comm::Phase::kFirstStep);
+  if (early_stop_ && early_stop_->exhausted()) return TrainingEnd::kEarly;
   TrainingEnd end = TrainingEnd::kFinished;
   while (steps_done() < total) {
     const core::PassResult& result = step(source);

@@ -1,6 +1,5 @@
 # Cases shared by every transport.
-target_sources(comm_tests PRIVATE comm/suite.cc comm/control/fake_job.cc)
-target_link_libraries(comm_tests PRIVATE nlohmann_json::nlohmann_json)
+target_sources(comm_tests PRIVATE comm/suite.cc)
 
 # The same cases over real MPI. A distributed test that cannot start fails.
 add_executable(mpi_suite comm/mpi_suite.cc comm/mpi_timing.cc comm/suite.cc)
@@ -40,3 +39,5 @@ if(TRIREME_WITH_CUDA)
   target_link_libraries(nccl_suite PRIVATE trireme_comm $<BUILD_INTERFACE:trireme_flags>)
   set_target_properties(nccl_suite PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 endif()
+
+include(${CMAKE_CURRENT_LIST_DIR}/control/targets.cmake)

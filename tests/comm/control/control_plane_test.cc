@@ -83,6 +83,7 @@ TEST_P(Ranks, FailureOfAnyRankEndsAllWithItsCodeAndItsLine) {
     FakeJob job{.ranks = size};
     job.run_planes([&](FakeRank& rank, ControlPlane& plane) {
       EXPECT_FALSE(plane.ending());
+      barrier(rank.group);
       if (rank.rank == bad) plane.report_failure("[data] a torn\nfile", ExitCode::kBadData);
       stand_by(rank, plane);
       EXPECT_TRUE(plane.ending());
@@ -292,13 +293,13 @@ TEST_P(Ranks, WhoMovesLivesPastItsDeadline) {
 }
 
 TEST(ControlPlane, DeadlinesMayBeChangedWhileTheJobRuns) {
-  FakeJob job{.ranks = 2, .deadlines = FakeJob::all(milliseconds(100))};
+  FakeJob job{.ranks = 2, .deadlines = FakeJob::all(milliseconds(300))};
   std::atomic<bool> was_alive{false};
   job.run_planes([&](FakeRank& rank, ControlPlane& plane) {
-    plane.set_deadlines(FakeJob::all(milliseconds(0)));  // none
-    sleep_ms(300);
+    plane.set_deadlines({});  // in minutes
+    sleep_ms(700);
     if (rank.rank == 0) was_alive = !rank.log.ended(0);
-    plane.set_deadlines(FakeJob::all(milliseconds(100)));
+    plane.set_deadlines(FakeJob::all(milliseconds(300)));
     stand_by(rank, plane);
   });
   EXPECT_TRUE(was_alive);

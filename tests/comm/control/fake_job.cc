@@ -87,6 +87,9 @@ std::vector<Connection> play_rank_0(Meeting& meeting) {
     connection.send(Welcome{meeting.token});
     ranks.push_back(std::move(connection));
   }
+  Table table;
+  table.rows.resize(meeting.roster.members.size());
+  for (Connection& rank : ranks) rank.send(table);
   return ranks;
 }
 

@@ -66,6 +66,17 @@ TEST(HangReport, SilentRanksComeBeforeThoseBehind) {
                         "backward of conv1; ranks 0, 1 and 2 wait in"));
 }
 
+TEST(HangReport, RankIsSilentAfterHalfItsDeadline) {
+  auto ranks = waiting(3);
+  ranks[0].status.place = 1;
+  ranks[2].silent = seconds(31);
+  EXPECT_THAT(report(ranks)->culprits, ElementsAre(2));
+  ranks[2].silent = seconds(29);
+  EXPECT_THAT(report(ranks)->culprits, ElementsAre(0));
+  for (RankView& rank : ranks) rank.still = rank.silent = seconds(31);
+  EXPECT_FALSE(report(ranks));  // nobody is late
+}
+
 TEST(HangReport, SaysSoWhenNobodyIsBehind) {
   auto ranks = waiting(4);
   ranks[0].status.where = ranks[1].status.where = "send to rank 2";
