@@ -9,6 +9,7 @@ the set for continuous integration; --write puts the table into FILE between its
 """
 import argparse
 import importlib
+import os
 import random
 import re
 import shutil
@@ -31,7 +32,8 @@ def arguments():
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "cpu-only")
-    parser.add_argument("--work", type=Path, default=None, help="default: build/faults")
+    parser.add_argument("--work", type=Path, default=None,
+                        help="where the runs' folders are; default: build/faults, of the short set /dev/shm")
     parser.add_argument("--mpiexec", default="mpirun")
     parser.add_argument("--keep", action="store_true", help="also the folders of what went well")
     parser.add_argument("--write", type=Path, metavar="FILE")
@@ -40,6 +42,16 @@ def arguments():
         if part not in PARTS:
             parser.error(f"no part {part}; {' '.join(PARTS)}")
     return parsed
+
+
+def work_folder(chosen):
+    """The short set lives in memory: thousands of flushes on a busy disk take minutes, and show no more."""
+    memory = Path("/dev/shm")
+    if chosen.work:
+        return chosen.work
+    if chosen.short and os.access(memory, os.W_OK):
+        return memory / f"trireme-faults-{os.getpid()}"
+    return chosen.build.parent / "faults"
 
 
 def commit():
@@ -65,14 +77,17 @@ def main():
     rows, failed = [], []
     for part in chosen.parts or PARTS:
         # A seed of its own: a part alone does what it does among the others.
-        work = (chosen.work or chosen.build.parent / "faults") / part
-        plant = Plant(chosen.build.resolve(), work.resolve(), chosen.mpiexec, random.Random(f"{seed} {part}"))
+        work = work_folder(chosen) / part
+        plant = Plant(chosen.build.resolve(), work.resolve(), chosen.mpiexec, random.Random(f"{seed} {part}"),
+                      patience=3 if chosen.short else 1)
         begin = time.monotonic()
         try:
             done, seen, figures = importlib.import_module(part).run(plant, chosen.count, chosen.short)
             row = f"| {part} | {done} | {seen} | {figures} | {time.monotonic() - begin:.0f} |"
             if not chosen.keep:
                 shutil.rmtree(plant.work)
+                if not any(plant.work.parent.iterdir()):
+                    plant.work.parent.rmdir()
         except Failure as failure:
             failed.append(part)
             row = f"| {part} | | FAILED: {re.sub(r'[|]', '/', ' '.join(str(failure).split()))} | | {time.monotonic() - begin:.0f} |"

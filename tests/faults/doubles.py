@@ -13,7 +13,7 @@ DAY = 86400
 
 def two_at_once(plant, folder, job, ranks, reference, steps):
     first = Run(plant, folder, job, ranks)
-    time.sleep(plant.random.uniform(0, 0.010))
+    time.sleep(plant.dice.uniform(0, 0.010))
     second_folder_job = folder.with_suffix(".txtpb")  # the same job file, the same command
     assert second_folder_job.exists()
     second = Run(plant, folder, job, ranks)

@@ -144,7 +144,7 @@ def run(plant, count, short):
     shards = sorted(folder.glob("shard-*.safetensors"))
     manifest = folder / "manifest.pb"
     judge = Judge(plant, folder)
-    pick = plant.random
+    pick = plant.dice
 
     def bits_of(length):
         every = [(byte, bit) for byte in range(length) for bit in range(8)]

