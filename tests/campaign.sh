@@ -2,6 +2,8 @@
 # The heavy checks, too long for every change; their tables stand in docs/ with commit and machine.
 #
 #   tests/campaign.sh mutants [NAME...]    breaks the code on purpose: a test must notice each
+#   tests/campaign.sh faults [PART...]     breaks ranks, disks, files and clocks (--help says more)
+#   tests/campaign.sh fuzz [TARGET...]     10 million executions of each parser and more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 campaign=${1:-}
@@ -9,5 +11,13 @@ shift || true
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 case $campaign in
   mutants) exec tests/mutants.py "$@" ;;
-  *) printf 'usage: tests/campaign.sh mutants [NAME...]\n' >&2; exit 64 ;;
+  faults)
+    . deploy/mpi_env.sh
+    export PYTHONDONTWRITEBYTECODE=1
+    cmake --preset cpu-only >/dev/null &&
+      cmake --build --preset cpu-only --target trireme stuck_trainer checkpoint_judge fault_inject fault_clock >/dev/null
+    exec tests/faults/campaign.py "$@"
+    ;;
+  fuzz) exec tests/fuzz/run.sh long "$@" ;;
+  *) printf 'usage: tests/campaign.sh mutants [NAME...] | faults [PART...] | fuzz [TARGET...]\n' >&2; exit 64 ;;
 esac

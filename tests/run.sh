@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds every configuration and runs every test:
 #
-#   tests/run.sh              all parts: setup cuda cpu asan mpich test install
+#   tests/run.sh              all parts: setup cuda cpu asan mpich test fuzz install
 #   tests/run.sh cpu test     these parts alone
 #
 # Ends with the time of each part beside its budget (on 2 cores), and a line "N passed, M failed".
@@ -81,7 +81,7 @@ install_and_use() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(setup cuda cpu asan mpich test install)
+[ ${#parts[@]} -gt 0 ] || parts=(setup cuda cpu asan mpich test fuzz install)
 for name in "${parts[@]}"; do
   case $name in
     setup) part "setup" 5 deploy/setup.sh --tests --cuda ;;
@@ -97,8 +97,9 @@ for name in "${parts[@]}"; do
       part "tests, CUDA build" 4 run_tests cuda -E 'mpi_|mpirun' -j "$jobs"
       part "communicators on MPICH" 1 run_tests mpich -R '^comm'
       ;;
+    fuzz) part "parsers under a fuzzer" 4 tests/fuzz/run.sh short ;;
     install) part "install, outside project" 2 install_and_use ;;
-    *) printf 'tests/run.sh: no part %s; setup cuda cpu asan mpich test install\n' "$name" >&2; exit 64 ;;
+    *) printf 'tests/run.sh: no part %s; setup cuda cpu asan mpich test fuzz install\n' "$name" >&2; exit 64 ;;
   esac
 done
 

@@ -21,6 +21,7 @@ struct Watch {
 struct Most {
   double per_byte = 0;
   int64_t bytes = 0, of_input_bytes = 0;
+  int64_t accepted = 0;
 } most;
 
 void on_allocate(const volatile void*, size_t bytes) {
@@ -37,6 +38,7 @@ void on_free(const volatile void* memory) {
 void print_most() {
   std::fprintf(stderr, "stat::peak_heap_bytes: %lld of an input of %lld bytes\n",
                static_cast<long long>(most.bytes), static_cast<long long>(most.of_input_bytes));
+  std::fprintf(stderr, "stat::accepted: %lld\n", static_cast<long long>(most.accepted));
   std::fprintf(stderr, "stat::peak_heap_per_byte_beyond_fixed: %.1f\n", most.per_byte);
 }
 
@@ -71,6 +73,8 @@ HeapBound::~HeapBound() {
                static_cast<long long>(watch.allowed));
   std::abort();
 }
+
+void count_accepted() { ++most.accepted; }
 
 void require(bool holds, const char* what) {
   if (holds) return;

@@ -18,6 +18,10 @@ class HeapBound {
   HeapBound(const HeapBound&) = delete;
 };
 
+// An input was accepted. Replaying a corpus of which none is accepted any more would test little:
+// run.sh looks at the count.
+void count_accepted();
+
 // Ends the program as a crash does, with `what` on stderr, unless `holds`.
 void require(bool holds, const char* what);
 

@@ -14,6 +14,7 @@ namespace trireme::launcher {
 namespace {
 
 void read_all(const IdxArray& array, size_t input_bytes) {
+  fuzz::count_accepted();
   const IdxHeader& header = array.header();
   fuzz::require(header.elements() >= header.rows(), "rows of at least one byte");
   fuzz::require(header.elements() <= 1100 * static_cast<int64_t>(input_bytes),

@@ -39,13 +39,14 @@ void check_errors(const InvalidArgument& error) {
 }
 
 void check_written_out(const LoadedJob& job) {
+  fuzz::count_accepted();
   const LoadedJob again = parse_job(job.resolved, "/elsewhere/job.resolved.txtpb");
   fuzz::require(again.options == job.options, "the resolved job has the same options");
   fuzz::require(again.resolved == job.resolved, "the resolved job resolves to itself");
 }
 
 void run(std::string_view bytes) {
-  const fuzz::HeapBound bound(bytes.size(), 1 << 20, 4096);
+  const fuzz::HeapBound bound(bytes.size(), 256 << 10, 1024);
   std::vector<std::string> parts = split(bytes);
   const std::string text = std::move(parts.front());
   parts.erase(parts.begin());

@@ -101,6 +101,8 @@ SAFETENSORS = {
                          b'"data_offsets":[0,4]}}', bytes(4)),
     "deep": safetensors(b'{"a":' + b"[" * 64 + b"]" * 64 + b"}"),
     "newline": safetensors({"a\nb": {}}),
+    "newline-gap": safetensors({"a\nb": tensor([1], 4, 8)}, bytes(8)),
+    "long-name": safetensors({"n" * 800: tensor([1], 4, 8)}, bytes(8)),
     "long-header": safetensors({}, length=2**63),
 }
 
@@ -108,7 +110,7 @@ SAFETENSORS = {
 INFO = """info { data: 2 tensor: 1 pipeline: 1 zero: 0 seed: 7 data_identity: "synthetic" global_batch: 120
   trireme_version: "0.1.0" job_name: "small" }
 counters { attempted_steps: 20 applied_steps: 19 non_finite_steps: 1 refused_in_a_row: 0
-  best_value_bits: 4602678819172646912 best_step: 10 evaluations_since_best: 1 }
+  best_value_bits: 4602678819172646912 best_step: 10 evaluations_since_best: 1 judged_bits: 9221120237041090560 }
 """
 TENSORS = """tensors { name: "fc/weight" role: PARAMETER dtype: F32 shape: [2, 3] }
 tensors { name: "fc/weight" role: MOMENT1 dtype: F32 shape: [2, 3] }

@@ -19,6 +19,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 }
 
 void check_accepted(const Manifest& manifest) {
+  fuzz::count_accepted();
   fuzz::require(decode(bytes_of(encode(manifest)), "again.pb") == manifest,
                 "a manifest survives encoding");
   int64_t in_tensors = 0, in_shards = 0;

@@ -54,8 +54,12 @@ corpora() {  # of TARGET: what is new goes to the first
 short() {
   local folders
   mapfile -t folders < <(corpora "$1")
-  fuzz "$1" "$logs/$1-replay.log" -runs=0 "${folders[@]:1}" &&
-    fuzz "$1" "$logs/$1-1.log" "-max_total_time=$seconds" "${folders[@]}"
+  fuzz "$1" "$logs/$1-replay.log" -runs=0 "${folders[@]:1}" || return 1
+  if [ "$(stat "$logs/$1-replay.log" accepted)" -eq 0 ]; then
+    printf 'FAILED: %s: no input of tests/fuzz/corpus/%s is accepted any more: see make_seeds.py\n' "$1" "$1"
+    return 1
+  fi
+  fuzz "$1" "$logs/$1-1.log" "-max_total_time=$seconds" "${folders[@]}"
 }
 
 long() {
@@ -111,7 +115,7 @@ for target in "${targets[@]}"; do rm -f "$logs/$target"-[12].log; done
 status=0
 if [ "$mode" = short ]; then
   # Two at a time; xargs ends with 123 if one of them failed.
-  export -f fuzz short corpora
+  export -f fuzz short corpora stat
   export work logs findings seconds
   printf '%s\n' "${targets[@]}" | xargs -P 2 -I{} bash -c 'short {}' || status=1
 else

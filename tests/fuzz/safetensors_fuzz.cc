@@ -15,6 +15,7 @@ namespace trireme::launcher {
 namespace {
 
 void check_accepted(const SafetensorsFile& file, std::span<const uint8_t> bytes) {
+  fuzz::count_accepted();
   std::set<std::string> names;
   size_t elements = 0;
   for (const NamedTensor& tensor : file.tensors) {

@@ -78,6 +78,11 @@ INSTANTIATE_TEST_SUITE_P(
             "f: holds 8 bytes of tensors, its header describes 4"},
         Bad{tensor(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"),
             "f: tensor 'a' begins at byte 4, expected 0: tensors overlap or leave a gap"},
+        Bad{R"({"a\n":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+            "f: tensor 'a?' begins at byte 4, expected 0: tensors overlap or leave a gap"},
+        Bad{"{\"" + std::string(513, 'a') + "\":{}}",
+            "f: tensor '" + std::string(512, 'a') +
+                "': its name has 513 bytes, at most 512 are allowed"},
         Bad{R"({"__metadata__":{"a":1}})",
             "f: tensor '__metadata__': holds a number where none belongs"},
         Bad{R"({"__metadata__":{"a":{}}})",
