@@ -39,6 +39,9 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
     if (level_ == 1) {
       if (!names_.insert(key).second) refuse(where_, "tensor '{}' is there twice", shown(key));
       name_ = key;
+      if (std::ssize(key) > kMaxNameBytes)
+        bad(fmt::format("its name has {} bytes, at most {} are allowed", key.size(),
+                        kMaxNameBytes));
     } else {
       if (!seen_.insert(key).second) bad("has a field twice");
       if (!in_metadata() && key != "dtype" && key != "shape" && key != "data_offsets")
