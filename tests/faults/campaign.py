@@ -5,13 +5,13 @@
 
 Parts: kills writes flips hangs signals doubles speed (default: all). Prints one row a part and ends
 with 1 if a promise did not hold; the folders of a part that failed are kept, and named. --short is
-the set for continuous integration; --write puts the table into FILE between its marks.
+the set for continuous integration; --write puts the rows into FILE's table, which stands between
+marks.
 """
 import argparse
 import importlib
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness import ROOT, Failure, Plant, machine  # noqa: E402
 
 PARTS = ("kills", "writes", "flips", "hangs", "signals", "doubles", "speed")
+HEAD = ("| part | what was done | what was seen | p50 / p99 / max | seconds | commit, day, seed |", "|---|---|---|---|---|---|")
 MARKS = ("<!-- faults: begin -->", "<!-- faults: end -->")
 
 
@@ -60,21 +61,23 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
-def write_table(file, lines):
+def write_rows(file, rows):
+    """Puts each part's row in the place of the one that was there."""
     text = file.read_text()
     before, rest = text.split(MARKS[0], 1)
-    after = rest.split(MARKS[1], 1)[1]
+    table, after = rest.split(MARKS[1], 1)
+    kept = {line.split("|")[1].strip(): line for line in table.splitlines() if line.startswith("| ")}
+    kept |= rows
+    lines = [*HEAD, *(kept[part] for part in PARTS if part in kept)]
     file.write_text(before + MARKS[0] + "\n" + "\n".join(lines) + "\n" + MARKS[1] + after)
 
 
 def main():
     chosen = arguments()
     seed = chosen.seed if chosen.seed is not None else int(time.time())
-    head = [f"Commit {commit()}, {time.strftime('%Y-%m-%d')}, {machine()}, seed {seed}"
-            + (", the short set" if chosen.short else "") + ".", "",
-            "| part | what was done | what was seen | p50 / p99 / max | seconds |", "|---|---|---|---|---|"]
-    print("\n".join(head), flush=True)
-    rows, failed = [], []
+    stamp = f"{commit()}, {time.strftime('%Y-%m-%d')}, {seed}" + (", short" if chosen.short else "")
+    print(machine(), "", *HEAD, sep="\n", flush=True)
+    rows, failed = {}, []
     for part in chosen.parts or PARTS:
         # A seed of its own: a part alone does what it does among the others.
         work = work_folder(chosen) / part
@@ -83,18 +86,19 @@ def main():
         begin = time.monotonic()
         try:
             done, seen, figures = importlib.import_module(part).run(plant, chosen.count, chosen.short)
-            row = f"| {part} | {done} | {seen} | {figures} | {time.monotonic() - begin:.0f} |"
+            row = f"| {part} | {done} | {seen} | {figures} | {time.monotonic() - begin:.0f} | {stamp} |"
             if not chosen.keep:
                 shutil.rmtree(plant.work)
                 if not any(plant.work.parent.iterdir()):
                     plant.work.parent.rmdir()
         except Failure as failure:
             failed.append(part)
-            row = f"| {part} | | FAILED: {re.sub(r'[|]', '/', ' '.join(str(failure).split()))} | | {time.monotonic() - begin:.0f} |"
-        rows.append(row)
+            why = " ".join(str(failure).split()).replace("|", "/")
+            row = f"| {part} | | FAILED: {why} | | {time.monotonic() - begin:.0f} | {stamp} |"
+        rows[part] = row
         print(row, flush=True)
     if chosen.write:
-        write_table(chosen.write, head + rows)
+        write_rows(chosen.write, rows)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -168,7 +168,7 @@ def run(plant, count, short):
     moved = shuffle(judge, folder, shards)
     judge.close()
 
-    size = shards[0].stat().st_size
+    size = shards[-1].stat().st_size
     damages = [("a bit of the manifest", lambda c: flip(c / "manifest.pb", 40, 2)),
                ("a bit of the payload", lambda c: flip(c / shards[-1].name, size - 3, 5)),
                ("a shard missing", lambda c: (c / shards[-1].name).unlink()),

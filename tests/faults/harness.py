@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import time
@@ -113,6 +112,18 @@ class Run:
     def lines(self):
         return [line for line in self.output().splitlines() if line.startswith("trireme:")]
 
+    def wait_for_step(self, step, seconds=60):
+        """Until the run has done so many steps, or is over."""
+        metrics = self.folder / "metrics.jsonl"
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < deadline:
+            try:
+                if metrics.read_bytes().count(b'"step_ms"') >= step:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.001)
+
     def children(self):
         """Pids of the ranks by rank; without mpirun the process itself is rank 0."""
         if not self.ranks:
@@ -164,11 +175,13 @@ def send(pid, number):
 
 
 def children_of(pid):
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
+    found = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, listing.read_text().split())
+        except OSError:  # a thread that has just ended
+            pass
+    return found
 
 
 def environment_of(pid):
@@ -290,4 +303,4 @@ def safetensors_header(path):
 def machine():
     model_name = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                        if line.startswith("model name")), "unknown CPU")
-    return f"{os.cpu_count()} x {model_name}, Linux {os.uname().release}, {socket.gethostname()}"
+    return f"{os.cpu_count()} x {model_name}, Linux {os.uname().release}"

@@ -35,9 +35,9 @@ def stall(plant, ranks, steps):
         raise Failure(run.output()[-1500:])
     lines = records(folder)
     step_ms = [r["step_ms"] for r in lines if "step_ms" in r][10:]
-    stalls = [r["stall_ms"] for r in lines if "stall_ms" in r][1:]
+    stalls = [r["checkpoint_stall_ms"] for r in lines if "checkpoint_stall_ms" in r][1:]
     if not stalls:
-        raise Failure(f"{folder}/metrics.jsonl states no stall_ms")
+        raise Failure(f"{folder}/metrics.jsonl states no checkpoint_stall_ms")
     return statistics.median(step_ms), stalls
 
 
@@ -57,9 +57,9 @@ def throughput(plant, alternations, width, ranks):
         run = Run(plant, base / "run", LARGE.replace("WIDTH", str(width)), ranks)
         if run.wait(timeout=600) != 0:
             raise Failure(run.output()[-1500:])
-        saves = [r for r in records(base / "run") if "save_ms" in r]
-        size = saves[-1]["bytes"]
-        ours.append(statistics.median(r["bytes"] / r["save_ms"] * 1000 / 2**20 for r in saves))
+        saves = [r for r in records(base / "run") if "checkpoint_save_ms" in r]
+        size = saves[-1]["checkpoint_bytes"]
+        ours.append(statistics.median(r["checkpoint_bytes"] / r["checkpoint_save_ms"] * 1000 / 2**20 for r in saves))
         shutil.rmtree(base)
         base.mkdir()
         theirs.append(dd(base / "dd", size))
