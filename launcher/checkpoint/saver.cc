@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/checkpoint/shard_writer.h"
 #include "launcher/checkpoint/state.h"
-#include "launcher/train/agreement.h"
 
 namespace trireme::launcher {
 namespace {

@@ -1,13 +1,13 @@
 #include <CLI/CLI.hpp>
 #include <map>
 
+#include "launcher/base/agreement.h"
+#include "launcher/base/report.h"
 #include "launcher/cli/checkpoint.h"
 #include "launcher/cli/commands.h"
-#include "launcher/base/report.h"
 #include "launcher/eval/eval.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"
-#include "launcher/train/agreement.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/train.h"
 
@@ -77,7 +77,8 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint, "A run folder, a checkpoint's folder or a .safetensors file")
+  eval->add_option("--checkpoint", line.checkpoint,
+                   "A run folder, a checkpoint's folder or a .safetensors file")
       ->required();
 
   CLI::App* validate =

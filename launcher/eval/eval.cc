@@ -3,10 +3,10 @@
 #include <optional>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/checkpoint/state.h"
 #include "launcher/job/load.h"
-#include "launcher/train/agreement.h"
 #include "launcher/train/distributed_session.h"
 #include "launcher/train/evaluator.h"
 #include "launcher/train/run_folder.h"

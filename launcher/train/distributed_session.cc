@@ -3,7 +3,7 @@
 #include <chrono>
 
 #include "comm/gpu.h"
-#include "launcher/train/agreement.h"
+#include "launcher/base/agreement.h"
 #include "parallel/data_parallel.h"
 
 namespace trireme::launcher {

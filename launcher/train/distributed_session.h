@@ -16,7 +16,7 @@ namespace trireme::launcher {
 
 class DistributedSession {
  public:
-  // Collective: all ranks get their session, or all throw (launcher/train/agreement.h).
+  // Collective: all ranks get their session, or all throw (launcher/base/agreement.h).
   // `before_memory`, if any, sees the plan while no arena is allocated yet; collective itself.
   DistributedSession(comm::World& world, DeviceRequest request, bool share_gpu,
                      const JobOptions& job, const DataShapes& data, const RunShape& run,

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "core/base/error.h"
-#include "launcher/train/agreement.h"
+#include "launcher/base/agreement.h"
 
 namespace trireme::launcher {
 namespace {

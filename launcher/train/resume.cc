@@ -3,8 +3,8 @@
 #include <sstream>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/checkpoint/state.h"
-#include "launcher/train/agreement.h"
 
 namespace trireme::launcher {
 namespace {

@@ -7,11 +7,11 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/build_info.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
-#include "launcher/train/agreement.h"
 #include "launcher/train/signals.h"
 
 namespace trireme::launcher {

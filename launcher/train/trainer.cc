@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/data/sampler.h"
-#include "launcher/train/agreement.h"
 #include "launcher/train/replica_check.h"
 #include "launcher/train/signals.h"
 

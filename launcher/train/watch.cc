@@ -1,7 +1,7 @@
 #include "launcher/train/watch.h"
 
+#include "launcher/base/agreement.h"
 #include "launcher/base/report.h"
-#include "launcher/train/agreement.h"
 #include "launcher/train/deadline_clock.h"
 #include "launcher/train/signals.h"
 

@@ -7,8 +7,8 @@
 #include <mutex>
 
 #include "core/base/error.h"
+#include "launcher/base/agreement.h"
 #include "launcher/checkpoint/state.h"
-#include "launcher/train/agreement.h"
 #include "tests/support/ranks.h"
 #include "tests/support/scratch_folder.h"
 #include "tests/support/small_session.h"

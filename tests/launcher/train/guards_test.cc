@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "launcher/train/agreement.h"
+#include "launcher/base/agreement.h"
 #include "launcher/train/deadline_clock.h"
 #include "launcher/train/judge.h"
 #include "launcher/train/replica_check.h"

@@ -1,4 +1,4 @@
-#include "launcher/train/agreement.h"
+#include "launcher/base/agreement.h"
 
 #include <cstdint>
 #include <limits>
