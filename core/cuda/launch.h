@@ -21,8 +21,11 @@
 #define TRIREME_DYNAMIC_SHARED(type, name)                         \
   extern __shared__ __align__(16) unsigned char trireme_shared_[]; \
   type* const name = reinterpret_cast<type*>(trireme_shared_)
+// Before a loop that ptxas would unroll until registers spill.
+#define TRIREME_NO_UNROLL _Pragma("unroll 1")
 #else
 #include "cuda_emulator.h"
+#define TRIREME_NO_UNROLL
 #endif
 
 namespace trireme::core {
