@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(256)
         const Outputs ohs = outputs_over(h, g.kernel_h, g.stride_h, g.pad_h, g.oh);
         const Outputs ows = outputs_over(w, g.kernel_w, g.stride_w, g.pad_w, g.ow);
         Lanes<kLanes> sum{};
-        for (int oh = ohs.begin; oh < ohs.end; ++oh)
+        for (int oh = ohs.begin; oh < ohs.end; ++oh) {
           TRIREME_NO_UNROLL  // ptxas 13.0 spills for sm_100, and windows are small
               for (int ow = ows.begin; ow < ows.end; ++ow) {
             const float factor = average_factor(g, window_of(g, oh, ow));
@@ -173,6 +173,7 @@ __global__ void __launch_bounds__(256)
                 load<kLanes>(dy + ((image * g.oh + oh) * g.ow + ow) * g.channels + channel);
             for (int i = 0; i < kLanes; ++i) sum.of[i] += factor * d.of[i];
           }
+        }
         store(dx + offset, sum);
       });
 }
