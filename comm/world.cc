@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comm/gpu.h"
+#include "comm/init_watch.h"
 #include "comm/local_device.h"
 #include "comm/mpi_communicator.h"
 #include "comm/self_communicator.h"
@@ -48,7 +49,10 @@ World::World(const Launch& launch, int64_t largest_mpi_count)
   }
   check_pmi(launch, mpi_library());
   engine_ = std::make_shared<Engine>();
-  mpi_init(*engine_);
+  {
+    const InitWatch watch(launch);
+    mpi_init(*engine_);
+  }
   communicator_ = mpi_world(engine_, largest_mpi_count > 0 ? largest_mpi_count : kLargestMpiCount);
   try {
     check_found(launch, size(), mpi_library());

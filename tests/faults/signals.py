@@ -75,6 +75,30 @@ def one(plant, folder, job, ranks, phase, signals, aim, want, reference):
     return took, too_late
 
 
+def second_signal(plant, folder, job, reference):
+    """TERM twice, to a rank that cannot agree on a step, since the other one is stopped."""
+    run = Run(plant, folder, job, 2)
+    wait_until_started(run)
+    run.wait_for_step(STEPS // 2)
+    ranks = run.children()
+    send(ranks[1], signal.SIGSTOP)
+    send(ranks[0], signal.SIGTERM)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    send(ranks[0], signal.SIGTERM)
+    code = run.wait()
+    took = time.monotonic() - begin
+    # Half a second after the first it ends as well: a busy machine may get the second one too late.
+    if code != 78 or not any(words in run.output() for words in ("second signal", "before the other ranks agreed")):
+        raise Failure(f"{folder}: a second TERM: expects 78 and why, got {code}: {run.output()[-1500:]}")
+    if took > 3 * plant.patience:  # mpirun gives the stopped rank a second or two
+        raise Failure(f"{folder}: ended {took:.1f} s after the second TERM")
+    run.wait_until_gone(10)
+    verify(plant, folder)
+    finish(plant, folder, job, 2, reference)
+    check_metrics(folder, STEPS)
+
+
 def run(plant, count, short):
     trials = count or (4 if short else 50)
     most_ranks = 2 if short else 4
@@ -117,6 +141,9 @@ def run(plant, count, short):
             if end is not None:
                 other += 1
                 unsaved += end[1]
-    return (f"USR1 at {done} phases; {', '.join(name for name, *_ in others)}: {other}",
+    for n in range(repeats):
+        second_signal(plant, plant.folder(f"signal-second-{n}") / "run", job_text(steps=STEPS, every=EVERY), references[2])
+        other += 1
+    return (f"USR1 at {done} phases; {', '.join(name for name, *_ in others)}, TERM twice beside a stopped rank: {other}",
             f"committed and 75: {done}/{trials}; the others as designed: {other}"
             + (f", of which {unsaved} did not agree in half a second and saved nothing new" if unsaved else ""), f"signal to end {spread(took)}")
