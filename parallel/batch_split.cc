@@ -22,10 +22,11 @@ BatchSplit split_batch(int64_t global_batch, int64_t micro_batch, int data_ranks
   if (global_batch % data_ranks != 0) {
     const int64_t below = global_batch / data_ranks * data_ranks;
     const int64_t above = below + data_ranks;
-    fail("train.global_batch ({}) does not divide over {} data ranks; nearest: {}, or start another "
-         "number of ranks",
-         global_batch, data_ranks,
-         below == 0 ? fmt::format("{}", above) : fmt::format("{}, {}", below, above));
+    fail(
+        "train.global_batch ({}) does not divide over {} data ranks; nearest: {}, or start another "
+        "number of ranks",
+        global_batch, data_ranks,
+        below == 0 ? fmt::format("{}", above) : fmt::format("{}, {}", below, above));
   }
   BatchSplit split{.global_batch = global_batch, .per_rank = global_batch / data_ranks};
   split.micro_batch = micro_batch == 0 ? split.per_rank : micro_batch;

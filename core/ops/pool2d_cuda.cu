@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(256)
         Lanes<kLanes> sum{};
         for (int oh = ohs.begin; oh < ohs.end; ++oh) {
           TRIREME_NO_UNROLL  // ptxas 13.0 spills for sm_100, and windows are small
-              for (int ow = ows.begin; ow < ows.end; ++ow) {
+          for (int ow = ows.begin; ow < ows.end; ++ow) {
             const float factor = average_factor(g, window_of(g, oh, ow));
             const Lanes<kLanes> d =
                 load<kLanes>(dy + ((image * g.oh + oh) * g.ow + ow) * g.channels + channel);

@@ -77,8 +77,7 @@ SafetensorsFile parse_file(std::string path, int64_t bytes, const ReadAt& read) 
     refuse(file.path, "its header of {} bytes does not fit a file of {}", length, bytes);
   std::string text(length, '\0');
   const auto data = 8 + static_cast<int64_t>(length);
-  if (!read(8, text.data(), static_cast<int64_t>(length)))
-    refuse(file.path, "is truncated");
+  if (!read(8, text.data(), static_cast<int64_t>(length))) refuse(file.path, "is truncated");
   SafetensorsHeader header = parse_safetensors_header(text, bytes - data, file.path);
   file.metadata = std::move(header.metadata);
   for (SafetensorsEntry& entry : header.entries) {

@@ -25,5 +25,4 @@ void print_summary(const JobArguments& arguments, const Extensions& extensions);
 // "trireme 0.1.0 (commit) ..." and what it was built with, a line each.
 std::string version_text();
 
-
 }  // namespace trireme::launcher

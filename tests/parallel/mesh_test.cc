@@ -74,18 +74,22 @@ TEST(BatchSplit, CutsTheBatchIntoRanksAndMicroBatches) {
 }
 
 TEST(BatchSplit, NamesTheNearestValuesThatDivide) {
-  EXPECT_EQ(message_of([] { split_batch(120, 0, 7); }),
-            "train.global_batch (120) does not divide over 7 data ranks; nearest: 119, 126, or start "
-            "another number of ranks");
-  EXPECT_EQ(message_of([] { split_batch(3, 0, 4); }),
-            "train.global_batch (3) does not divide over 4 data ranks; nearest: 4, or start another "
-            "number of ranks");
-  EXPECT_EQ(message_of([] { split_batch(256, 6, 1); }),
-            "train.micro_batch (6) must divide a rank's share of the batch (256 = global batch 256 / "
-            "1 data ranks); nearest: 4, 8");
-  EXPECT_EQ(message_of([] { split_batch(30, 40, 1); }),
-            "train.micro_batch (40) must divide a rank's share of the batch (30 = global batch 30 / "
-            "1 data ranks); nearest: 30");
+  EXPECT_EQ(
+      message_of([] { split_batch(120, 0, 7); }),
+      "train.global_batch (120) does not divide over 7 data ranks; nearest: 119, 126, or start "
+      "another number of ranks");
+  EXPECT_EQ(
+      message_of([] { split_batch(3, 0, 4); }),
+      "train.global_batch (3) does not divide over 4 data ranks; nearest: 4, or start another "
+      "number of ranks");
+  EXPECT_EQ(
+      message_of([] { split_batch(256, 6, 1); }),
+      "train.micro_batch (6) must divide a rank's share of the batch (256 = global batch 256 / "
+      "1 data ranks); nearest: 4, 8");
+  EXPECT_EQ(
+      message_of([] { split_batch(30, 40, 1); }),
+      "train.micro_batch (40) must divide a rank's share of the batch (30 = global batch 30 / "
+      "1 data ranks); nearest: 30");
 }
 
 }  // namespace

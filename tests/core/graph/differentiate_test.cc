@@ -79,8 +79,8 @@ TEST(Differentiate, FrozenParametersGetNoGradientAndStopTheWayBack) {
 TEST(Differentiate, ABiasMayBeTrainedWithoutItsWeight) {
   Net net;
   const ValueId bias = net.graph.parameter("fc1/bias", {{6}, DType::kF32}, {});
-  net.loss(net.graph.add1("fc1", std::make_shared<Linear>(LinearOptions{}),
-                          {net.data, net.w1, bias}));
+  net.loss(
+      net.graph.add1("fc1", std::make_shared<Linear>(LinearOptions{}), {net.data, net.w1, bias}));
   differentiate(net.graph, {.global_batch = 4, .frozen = {"fc1/weight", "fc2/weight"}});
   ASSERT_EQ(net.graph.with_role(Role::kGradient).size(), 1u);
   EXPECT_EQ(net.graph.value(net.graph.with_role(Role::kGradient)[0]).parameter, bias);

@@ -1,6 +1,5 @@
 #include "launcher/checkpoint/box.h"
 
-#include <algorithm>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -110,10 +110,9 @@ TEST_F(Open, TrainAndEvalMustBeAlike) {
   eval.width = 20;
   options.train = SyntheticOptions{};
   options.eval = eval;
-  EXPECT_EQ(
-      bad_data_message([&] { open_data(options, 1); }),
-      "[data] eval: expects samples of shape (28, 28, 1), as the training data has, got "
-      "(28, 20, 1)");
+  EXPECT_EQ(bad_data_message([&] { open_data(options, 1); }),
+            "[data] eval: expects samples of shape (28, 28, 1), as the training data has, got "
+            "(28, 20, 1)");
   eval = {};
   eval.classes = 9;
   options.eval = eval;
