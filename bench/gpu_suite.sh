@@ -111,7 +111,7 @@ if ! nvidia-smi >/dev/null 2>&1; then
   exit 1
 fi
 
-for binary in core models parallel comm launcher; do
+for binary in core models parallel comm; do
   [ ! -x "$bundle/tests/${binary}_tests" ] || gtest_rows "$bundle/tests/${binary}_tests" '*Cuda*:*Nccl*:*Gpu*-CudaAbsence.*' 420
 done
 if [ -x "$bundle/tests/nccl_suite" ]; then

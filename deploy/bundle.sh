@@ -39,7 +39,9 @@ chmod 755 "$new"
 mkdir -p "$new"/{bin,tests,lib/openmpi,lib/pmix,share,etc,jobs,data}
 
 cp "$build/trireme" "$new/bin/"
-find "$build/tests" -type f -perm -u+x \( -name '*_tests' -o -name '*_suite' \) -exec cp -t "$new/tests" {} +
+# Those that a GPU matters to.
+find "$build/tests" -type f -perm -u+x \( -name '*_tests' -o -name '*_suite' \) \
+  ! -name launcher_tests ! -name control_suite -exec cp -t "$new/tests" {} +
 
 # mpirun, its daemon, and the plug-ins that serve TCP and shared memory, Slurm and ssh. Those of
 # fabrics are left out: each drags its own libraries in.
