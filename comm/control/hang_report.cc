@@ -21,9 +21,19 @@ bool is_late(const RankView& rank, const Deadlines& deadlines) {
   return past(std::max(rank.still, rank.silent), deadlines.of(rank.status.phase));
 }
 
-// A heartbeat or two may be late for reasons of their own.
-bool is_silent(const RankView& rank, const Deadlines& deadlines, milliseconds silence) {
-  return rank.silent > silence && past(rank.silent, deadlines.of(rank.status.phase) / 2);
+// A heartbeat or two may be late for reasons of their own. What a silent rank last said of its
+// phase may be old news, so `limit`, by which another rank is late, counts too.
+bool is_silent(const RankView& rank, const Deadlines& deadlines, milliseconds limit,
+               milliseconds silence) {
+  const milliseconds own = deadlines.of(rank.status.phase);
+  const milliseconds deadline = own > milliseconds::zero() ? std::min(own, limit) : limit;
+  return rank.silent > silence && past(rank.silent, deadline / 2);
+}
+
+milliseconds shortest_deadline(const std::vector<RankView>& late, const Deadlines& deadlines) {
+  milliseconds shortest = milliseconds::max();
+  for (const RankView& rank : late) shortest = std::min(shortest, deadlines.of(rank.status.phase));
+  return shortest;
 }
 
 template <typename Predicate>
@@ -117,10 +127,12 @@ std::optional<HangReport> find_hang(std::span<const RankView> all, const Roster&
   const auto late = [&](const RankView& rank) { return is_late(rank, deadlines); };
   const Views ranks =
       those({all.begin(), all.end()}, [](const RankView& rank) { return !rank.left; });
-  if (std::ranges::none_of(ranks, late)) return std::nullopt;
+  const Views late_ranks = those(ranks, late);
+  if (late_ranks.empty()) return std::nullopt;
 
-  const Views silent =
-      those(ranks, [&](const RankView& rank) { return is_silent(rank, deadlines, silence); });
+  const milliseconds limit = shortest_deadline(late_ranks, deadlines);
+  const Views silent = those(
+      ranks, [&](const RankView& rank) { return is_silent(rank, deadlines, limit, silence); });
   if (!silent.empty()) return accuse(ranks, silent, roster, true);
 
   const auto least =

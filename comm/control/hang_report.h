@@ -19,9 +19,9 @@ struct HangReport {
 
 // A rank is late once it has not moved, or has not been heard, for its phase's deadline. If one is,
 // the ranks that the others wait for are the silent ones (unheard for `silence` and for half of
-// their deadline), else those with the least (pass, place) if one of these is late: a rank that
-// waits in a step, late, for one that writes a checkpoint, and is not late yet, is no hang. Since
-// nobody moves in a hang, everybody is late in the end.
+// their deadline, or of a late rank's), else those with the least (pass, place) if one of these is
+// late: a rank that waits in a step, late, for one that writes a checkpoint, and is not late yet,
+// is no hang. Since nobody moves in a hang, everybody is late in the end.
 //
 // Ranks that have left are not looked at. `line`, without a newline:
 //   hang: rank 2/4 on node07 (pid 123) has not moved for 61 s: it is in train: data.next of

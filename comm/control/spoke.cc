@@ -91,13 +91,18 @@ std::optional<Verdict> Spoke::own_failure() {
 }
 
 // Only rank 0 hears all ranks; the others hear rank 0, and take it for hung when it says nothing
-// for longer than it may stand still.
+// for longer than it may stand still, or than this rank may, which waits in vain: what rank 0 last
+// said of its phase may be old news.
 std::optional<Verdict> Spoke::silent_center() const {
-  const RankView center = view(0);
-  const milliseconds deadline = crew_.deadlines.get().of(center.status.phase);
-  if (deadline <= milliseconds::zero() || center.silent <= std::max(deadline, crew_.silence()))
+  const RankView center = view(0), own = view(crew_.own());
+  const Deadlines deadlines = crew_.deadlines.get();
+  const auto silent_past = [&](milliseconds deadline) {
+    return deadline > milliseconds::zero() && center.silent > std::max(deadline, crew_.silence());
+  };
+  const milliseconds mine = deadlines.of(own.status.phase);
+  if (!silent_past(deadlines.of(center.status.phase)) && !(own.still > mine && silent_past(mine)))
     return std::nullopt;
-  std::optional<Verdict> verdict = hang_verdict(crew_, {center, view(crew_.own())});
+  std::optional<Verdict> verdict = hang_verdict(crew_, {center, own});
   if (!verdict) return verdict;
   verdict->voice = Verdict::Voice::kLowestSurvivor;
   verdict->wait += 2 * crew_.pace.beat;  // within which the others find out

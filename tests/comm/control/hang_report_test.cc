@@ -66,6 +66,15 @@ TEST(HangReport, SilentRanksComeBeforeThoseBehind) {
                         "backward of conv1; ranks 0, 1 and 2 wait in"));
 }
 
+TEST(HangReport, WhatASilentRankSaidLastMayBeOldNews) {
+  auto ranks = waiting(3);
+  ranks[2] = {.rank = 2, .status = {.phase = Phase::kStart}, .still = seconds(61)};
+  EXPECT_FALSE(report(ranks));  // it is heard, and may start for longer
+  ranks[2].silent = seconds(61);
+  const auto hang = report(ranks);
+  ASSERT_TRUE(hang);
+  EXPECT_THAT(hang->culprits, ElementsAre(2));
+}
 TEST(HangReport, RankIsSilentAfterHalfItsDeadline) {
   auto ranks = waiting(3);
   ranks[0].status.place = 1;
