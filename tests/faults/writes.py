@@ -49,7 +49,10 @@ def one_fault(plant, base, job, ranks, rank, kind, k, what, reference, beneath):
             raise Failure(f"training ended with {code}: {run.output()[-800:]}")
         elif kind != "short" and beneath == "checkpoints" and not warned(run):
             raise Failure(f"no warning: {run.output()[-800:]}")
-        finish(plant, folder, job, ranks, reference)
+        if code == 0 and model(folder) != reference:
+            raise Failure("model.safetensors differs from that of the unbroken run")
+        if code != 0:
+            finish(plant, folder, job, ranks, reference)
         check_metrics(folder, STEPS[ranks])
         if verify(plant, folder) == 0:
             raise Failure("no checkpoint stands at the end")
@@ -76,7 +79,7 @@ def check_what_stands(plant, folder, what, code):
 
 
 def run(plant, count, short):
-    """`count` bounds the points of each kind and rank; all of them without."""
+    """`count` bounds the points of each kind and rank under mpirun; without it all of them."""
     points = 0
     told = []
     kinds = KINDS
@@ -97,15 +100,16 @@ def run(plant, count, short):
                     for kind in these:
                         chosen = [k for k, call in enumerate(calls, 1)
                                   if kind not in ("torn", "short") or is_write(call[0])]
-                        most = count or (4 if short else len(chosen))
+                        most = 4 if short else count if ranks and count else len(chosen)
                         if len(chosen) > most:
                             chosen = sorted(plant.dice.sample(chosen, most))
                         for k in chosen:
                             one_fault(plant, area, job, ranks, rank, kind, k, calls[k - 1], reference,
                                       beneath if beneath != "." else "")
                             points += 1
+                bound = f", {count} of each kind" if ranks and count else ""
                 told.append(f"{mode} {ranks or 'no mpirun'}{f' rank {rank}' if ranks else ''}: {' calls of saves, '.join(map(str, found))} calls"
-                            + (" in the run folder" if len(found) > 1 else " of saves"))
+                            + (" in the run folder" if len(found) > 1 else " of saves") + bound)
     forever(plant)
     return (f"{points} points ({'; '.join(told)}); kinds {', '.join(kinds)}",
             "old or new stands, all verify, bit-equal at the end: all", "-")
