@@ -22,8 +22,8 @@ bool is_late(const RankView& rank, const Deadlines& deadlines) {
 }
 
 // A heartbeat or two may be late for reasons of their own.
-bool is_silent(const RankView& rank, const Deadlines& deadlines, milliseconds silence) {
-  return rank.silent > silence && past(rank.silent, deadlines.of(rank.status.phase) / 2);
+bool is_silent(const RankView& rank, milliseconds shortest, milliseconds silence) {
+  return rank.silent > silence && past(rank.silent, shortest / 2);
 }
 
 template <typename Predicate>
@@ -112,15 +112,27 @@ std::string place_of(const Status& status) {
   return fmt::format("phase '{}'", name_of(status.phase));
 }
 
+std::optional<milliseconds> shortest_late(std::span<const RankView> ranks,
+                                          const Deadlines& deadlines) {
+  std::optional<milliseconds> shortest;
+  for (const RankView& rank : ranks) {
+    if (rank.left || !is_late(rank, deadlines)) continue;
+    const milliseconds deadline = deadlines.of(rank.status.phase);
+    shortest = std::min(shortest.value_or(deadline), deadline);
+  }
+  return shortest;
+}
+
 std::optional<HangReport> find_hang(std::span<const RankView> all, const Roster& roster,
                                     const Deadlines& deadlines, milliseconds silence) {
   const auto late = [&](const RankView& rank) { return is_late(rank, deadlines); };
   const Views ranks =
       those({all.begin(), all.end()}, [](const RankView& rank) { return !rank.left; });
-  if (std::ranges::none_of(ranks, late)) return std::nullopt;
+  const std::optional<milliseconds> shortest = shortest_late(ranks, deadlines);
+  if (!shortest) return std::nullopt;
 
   const Views silent =
-      those(ranks, [&](const RankView& rank) { return is_silent(rank, deadlines, silence); });
+      those(ranks, [&](const RankView& rank) { return is_silent(rank, *shortest, silence); });
   if (!silent.empty()) return accuse(ranks, silent, roster, true);
 
   const auto least =

@@ -1,6 +1,7 @@
 #include "comm/control/spoke.h"
 
 #include <algorithm>
+#include <array>
 
 #include "comm/control/hang_report.h"
 
@@ -91,13 +92,13 @@ std::optional<Verdict> Spoke::own_failure() {
 }
 
 // Only rank 0 hears all ranks; the others hear rank 0, and take it for hung when it says nothing
-// for longer than it may stand still.
+// for longer than it, or a rank that is late by now, may stand still.
 std::optional<Verdict> Spoke::silent_center() const {
-  const RankView center = view(0);
-  const milliseconds deadline = crew_.deadlines.get().of(center.status.phase);
-  if (deadline <= milliseconds::zero() || center.silent <= std::max(deadline, crew_.silence()))
-    return std::nullopt;
-  std::optional<Verdict> verdict = hang_verdict(crew_, {center, view(crew_.own())});
+  const RankView center = view(0), own = view(crew_.own());
+  const std::array both{center, own};
+  const std::optional<milliseconds> deadline = shortest_late(both, crew_.deadlines.get());
+  if (!deadline || center.silent <= std::max(*deadline, crew_.silence())) return std::nullopt;
+  std::optional<Verdict> verdict = hang_verdict(crew_, {center, own});
   if (!verdict) return verdict;
   verdict->voice = Verdict::Voice::kLowestSurvivor;
   verdict->wait = 3 * crew_.pace.beat;  // the others find out within two

@@ -77,6 +77,17 @@ TEST(HangReport, RankIsSilentAfterHalfItsDeadline) {
   EXPECT_FALSE(report(ranks));  // nobody is late
 }
 
+// A rank that stopped just after a change of phase was heard in the one before, which may last
+// long.
+TEST(HangReport, NoPhaseExcusesSilenceOnceOthersAreLate) {
+  auto ranks = waiting(3);
+  ranks[1].status = {0, 0, Phase::kStart, ""};
+  ranks[1].still = ranks[1].silent = seconds(61);  // the start's deadline is 600 s
+  EXPECT_THAT(report(ranks)->culprits, ElementsAre(1));
+  for (RankView& rank : ranks) rank.still = seconds(59);  // nobody is late yet
+  EXPECT_FALSE(report(ranks));
+}
+
 TEST(HangReport, SaysSoWhenNobodyIsBehind) {
   auto ranks = waiting(4);
   ranks[0].status.where = ranks[1].status.where = "send to rank 2";
