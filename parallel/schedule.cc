@@ -65,15 +65,25 @@ Steps interleaved(const PipelineShape& shape, int stage) {
   return steps;
 }
 
-void give_slots(Steps& steps, const PipelineShape& shape) {
+// The work that a stash is kept for.
+Work last_work(const Steps& steps) {
   const bool split = std::ranges::any_of(
       steps, [](const ScheduleStep& step) { return step.work == Work::kWeightBackward; });
-  const Work last = split ? Work::kWeightBackward : Work::kBackward;
-  std::set<int> free;
-  int slots = 0;
-  std::vector<int> slot_of(static_cast<size_t>(shape.chunks) * shape.micro_batches);
+  return split ? Work::kWeightBackward : Work::kBackward;
+}
+
+void give_slots(Steps& steps, const PipelineShape& shape) {
+  const Work last = last_work(steps);
+  struct Chunk {
+    std::set<int> free;
+    int slots = 0;
+    std::vector<int> slot_of;  // by micro-batch
+  };
+  std::vector<Chunk> chunks(static_cast<size_t>(shape.chunks));
+  for (Chunk& chunk : chunks) chunk.slot_of.resize(static_cast<size_t>(shape.micro_batches));
   for (ScheduleStep& step : steps) {
-    int& slot = slot_of[static_cast<size_t>(step.chunk) * shape.micro_batches + step.micro_batch];
+    auto& [free, slots, slot_of] = chunks[step.chunk];
+    int& slot = slot_of[step.micro_batch];
     if (step.work == Work::kForward)
       slot = free.empty() ? slots++ : free.extract(free.begin()).value();
     step.slot = slot;
@@ -144,9 +154,20 @@ std::vector<ScheduleStep> make_schedule(PipelineSchedule kind, const PipelineSha
   return steps;
 }
 
-int slot_count(const std::vector<ScheduleStep>& schedule) {
+int stashes_in_flight(const std::vector<ScheduleStep>& schedule) {
+  const Work last = last_work(schedule);
+  int now = 0, most = 0;
+  for (const ScheduleStep& step : schedule) {
+    if (step.work == Work::kForward) most = std::max(most, ++now);
+    if (step.work == last) --now;
+  }
+  return most;
+}
+
+int slot_count(const std::vector<ScheduleStep>& schedule, int chunk) {
   int slots = 0;
-  for (const ScheduleStep& step : schedule) slots = std::max(slots, step.slot + 1);
+  for (const ScheduleStep& step : schedule)
+    if (step.chunk == chunk) slots = std::max(slots, step.slot + 1);
   return slots;
 }
 

@@ -31,8 +31,8 @@ struct ScheduleStep {
   Work work = Work::kForward;
   int chunk = 0;        // of this stage
   int micro_batch = 0;  // backward takes a chunk's micro-batches in the order 0, 1, ...
-  int slot = 0;  // where the stash of (chunk, micro-batch) lies from its forward pass to its last
-                 // backward pass; the lowest that is free
+  int slot = 0;  // of the chunk: where the micro-batch's stash lies from its forward pass to its
+                 // last backward pass; the lowest that is free
   bool operator==(const ScheduleStep&) const = default;
 };
 
@@ -49,7 +49,9 @@ void check_schedule(PipelineSchedule kind, const PipelineShape& shape);
 std::vector<ScheduleStep> make_schedule(PipelineSchedule kind, const PipelineShape& shape,
                                         int stage);
 
-// Slots that a schedule uses: the most stashes in flight at any one time.
-int slot_count(const std::vector<ScheduleStep>& schedule);
+// The most stashes that are in flight at any one time, of all chunks together, and the slots that
+// one chunk's stashes take (chunks differ in size, so each has its own).
+int stashes_in_flight(const std::vector<ScheduleStep>& schedule);
+int slot_count(const std::vector<ScheduleStep>& schedule, int chunk = 0);
 
 }  // namespace trireme::parallel
