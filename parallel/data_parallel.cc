@@ -32,18 +32,21 @@ std::string name_of(const core::FlatLayout& layout, size_t number) {
 }  // namespace
 
 std::vector<core::CollectiveAfter> bucket_reductions(const Graph& graph,
-                                                     const core::FlatLayout& layout) {
+                                                     const core::FlatLayout& layout,
+                                                     const Ties& ties) {
   std::vector<core::CollectiveAfter> reductions;
   for (size_t i = 0; i < layout.buckets.size(); ++i) {
     const core::Bucket& bucket = layout.buckets[i];
-    reductions.push_back({.after = ready_after(graph, layout, bucket),
-                          .collective = {.kind = core::CollectiveKind::kAllReduce,
-                                         .op = core::ReduceOp::kSum,
-                                         .dtype = core::DType::kF32,
-                                         .group = kDataGroup,
-                                         .location = {core::Arena::kGradients, bucket.begin * 4},
-                                         .count = bucket.end - bucket.begin,
-                                         .what = name_of(layout, i)}});
+    const bool tied = ties.is_tied(layout.parameters[bucket.first_parameter].name);
+    reductions.push_back(
+        {.after = tied ? last_gradient_node(graph) : ready_after(graph, layout, bucket),
+         .collective = {.kind = core::CollectiveKind::kAllReduce,
+                        .op = core::ReduceOp::kSum,
+                        .dtype = core::DType::kF32,
+                        .group = kDataGroup,
+                        .location = {core::Arena::kGradients, bucket.begin * 4},
+                        .count = bucket.end - bucket.begin,
+                        .what = name_of(layout, i)}});
   }
   return reductions;
 }

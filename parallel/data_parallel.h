@@ -5,11 +5,14 @@
 #include <vector>
 
 #include "core/program/build.h"
+#include "parallel/ties.h"
 
 namespace trireme::parallel {
 
-// One all_reduce a bucket, once the last of its gradients is complete.
+// One all_reduce a bucket, once the last of its gradients is complete; of tied parameters at the
+// end of backward, when all stages' parts have been added up.
 std::vector<core::CollectiveAfter> bucket_reductions(const core::Graph& graph,
-                                                     const core::FlatLayout& layout);
+                                                     const core::FlatLayout& layout,
+                                                     const Ties& ties);
 
 }  // namespace trireme::parallel

@@ -4,6 +4,9 @@
 #include "core/program/build.h"
 #include "parallel/data_parallel.h"
 #include "parallel/groups.h"
+#include "parallel/partition.h"
+#include "parallel/pipeline.h"
+#include "parallel/ties.h"
 
 namespace trireme::parallel {
 namespace {
@@ -18,6 +21,16 @@ core::PlannedCollective control_reduction(const Graph& graph) {
           .location = {core::Arena::kControl, 0},
           .count = core::control_elements(graph),
           .what = "the control vector"};
+}
+
+core::PlannedCollective norm_reduction() {
+  return {.kind = core::CollectiveKind::kAllReduce,
+          .op = core::ReduceOp::kSum,
+          .dtype = core::DType::kF64,
+          .group = kWorldGroup,
+          .location = {core::Arena::kNorm, 0},
+          .count = 1,
+          .what = "the gradient norm"};
 }
 
 core::ControlOptions control_options(const Graph& graph, const TrainingOptions& options) {
@@ -61,45 +74,127 @@ core::SessionPlan plan_update(const Graph& graph, core::FlatLayout layout, const
   return plan;
 }
 
+// The ranges of the flat buffer that this rank counts in the global norm, so that every parameter
+// counts once: those of the first data rank, tied ones where they are held first.
+std::vector<core::ElementRange> norm_ranges(const core::FlatLayout& layout, const Ties& ties,
+                                            const Mesh& mesh, int rank) {
+  std::vector<core::ElementRange> ranges;
+  if (mesh.coordinate(rank, Axis::kData) != 0) return ranges;
+  const int stage = mesh.coordinate(rank, Axis::kPipeline);
+  for (const core::FlatParameter& parameter : layout.parameters)
+    if (parameter.trained && (!ties.is_tied(parameter.name) || ties.stages.front() == stage))
+      ranges.push_back({parameter.offset, parameter.offset + parameter.elements});
+  return ranges;
+}
+
+// A rank's part of a graph. With one stage: all of it, and the build's defaults.
+struct Part {
+  Graph graph;
+  StageWork work;
+};
+
+// From forward graphs to the programs of one rank.
+class Composer {
+ public:
+  Composer(const Mesh& mesh, const TrainingOptions& options)
+      : mesh_(mesh),
+        options_(options),
+        place_{.stages = mesh.size(Axis::kPipeline),
+               .chunks = mesh.size(Axis::kPipeline) > 1 ? options.pipeline.virtual_stages : 1,
+               .stage = mesh.coordinate(options.rank, Axis::kPipeline)} {}
+
+  core::SessionPlan run(Graph train, std::optional<Graph> eval) {
+    // Rewrites of the forward graphs go here.
+    cut(train, eval);
+    core::differentiate(train, {.global_batch = options_.batch.global_batch,
+                                .frozen = core::frozen_parameters(train, options_.groups)});
+    // Rewrites of the whole graph go here.
+    ties_ = find_ties(train, place_);
+    Part part = part_of(std::move(train), [&](const StageGraph& stage) {
+      return plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
+    });
+    core::SessionPlan plan =
+        plan_update(part.graph,
+                    core::make_flat_layout(part.graph, options_.bucket_bytes,
+                                           mesh_.size(Axis::kData), ties_.parameters),
+                    mesh_, options_);
+    if (split_parameters())
+      plan.norm_ranges = norm_ranges(plan.layout, ties_, mesh_, options_.rank);
+    plan.train = build_train(std::move(part), plan.layout);
+    if (eval) plan.eval = build_eval(std::move(*eval), plan.layout);
+    return plan;
+  }
+
+ private:
+  // Whether ranks hold different parameters, and so have different parts of the norm.
+  bool split_parameters() const { return mesh_.world() > mesh_.size(Axis::kData); }
+
+  void cut(Graph& train, std::optional<Graph>& eval) const {
+    if (place_.stages == 1) return;
+    set_chunks(train, partition(train, partition_options(mesh_, options_)));
+    if (eval) copy_chunks(train, *eval);
+  }
+
+  template <typename PlanWork>
+  Part part_of(Graph whole, const PlanWork& plan_work) const {
+    if (place_.stages == 1) return {.graph = std::move(whole), .work = {}};
+    StageGraph stage = extract_stage(whole, place_);
+    StageWork work = plan_work(stage);
+    return {.graph = std::move(stage.graph), .work = std::move(work)};
+  }
+
+  core::Program build_train(Part part, const core::FlatLayout& layout) const {
+    core::BuildOptions build = train_options(options_);
+    build.segments = std::move(part.work.segments);
+    build.turns = std::move(part.work.turns);
+    build.reductions = tie_reductions(part.graph, layout, ties_);
+    if (mesh_.size(Axis::kData) > 1)
+      for (core::CollectiveAfter& bucket : bucket_reductions(part.graph, layout, ties_))
+        build.reductions.push_back(std::move(bucket));
+    if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
+    if (split_parameters()) build.norm_reduction = norm_reduction();
+    return core::build_program(std::move(part.graph), layout, build);
+  }
+
+  core::Program build_eval(Graph eval, const core::FlatLayout& layout) const {
+    core::BuildOptions build = eval_options(options_);
+    Part part = part_of(std::move(eval), [&](const StageGraph& stage) {
+      return plan_forward_stage(stage, place_, options_.eval_micro_batches);
+    });
+    build.segments = std::move(part.work.segments);
+    build.turns = std::move(part.work.turns);
+    if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
+    return core::build_program(std::move(part.graph), layout, build);
+  }
+
+  const Mesh& mesh_;
+  const TrainingOptions& options_;
+  StagePlace place_;
+  Ties ties_;
+};
+
 }  // namespace
+
+PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& options) {
+  PartitionOptions partition{.stages = mesh.size(Axis::kPipeline),
+                             .virtual_stages = options.pipeline.virtual_stages,
+                             .ends = options.pipeline.ends,
+                             .moments = core::moment_count(options.optimizer),
+                             .memory_limit = options.pipeline.memory_limit};
+  const PipelineShape shape{partition.stages, options.batch.micro_batches,
+                            partition.virtual_stages};
+  partition.stashes.resize(partition.chunks());
+  for (int stage = 0; stage < partition.stages; ++stage) {
+    const auto steps = make_schedule(options.pipeline.schedule, shape, stage);
+    for (int chunk = 0; chunk < partition.virtual_stages; ++chunk)
+      partition.stashes[chunk * partition.stages + stage] = slot_count(steps, chunk);
+  }
+  return partition;
+}
 
 core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Mesh& mesh,
                                 const TrainingOptions& options) {
-  const int data_ranks = mesh.size(Axis::kData);
-  // Rewrites of the forward graph, of `train` and of `eval`, go here.
-  core::differentiate(train, {.global_batch = options.batch.global_batch,
-                              .frozen = core::frozen_parameters(train, options.groups)});
-  // Rewrites of the whole graph go here.
-  core::SessionPlan plan = plan_update(
-      train, core::make_flat_layout(train, options.bucket_bytes, data_ranks), mesh, options);
-
-  core::BuildOptions build = train_options(options);
-  if (data_ranks > 1) build.reductions = bucket_reductions(train, plan.layout);
-  if (mesh.world() > 1) build.after_backward = {control_reduction(train)};
-  plan.train = core::build_program(std::move(train), plan.layout, build);
-
-  if (eval) {
-    build = eval_options(options);
-    if (mesh.world() > 1) build.after_backward = {control_reduction(*eval)};
-    plan.eval = core::build_program(std::move(*eval), plan.layout, build);
-  }
-  return plan;
-}
-
-std::vector<core::CollectiveCall> collectives(const core::SessionPlan& plan) {
-  std::vector<core::CollectiveCall> calls;
-  const auto append = [&](const core::Program& program) {
-    for (const core::PlannedCollective& planned : program.collectives)
-      calls.push_back({.kind = planned.kind,
-                       .op = planned.op,
-                       .dtype = planned.dtype,
-                       .group = planned.group,
-                       .count = planned.count,
-                       .what = planned.what.c_str()});
-  };
-  append(plan.train);
-  if (plan.eval) append(*plan.eval);
-  return calls;
+  return Composer(mesh, options).run(std::move(train), std::move(eval));
 }
 
 }  // namespace trireme::parallel

@@ -60,9 +60,10 @@ class Executor {
  private:
   void make_kernels(uint64_t seed);
   void join(StreamRole role);
+  void open_slot(int slot);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
-  void run_transfer(int index, StreamRole role);
+  void run_transfer(int index, StreamRole role, int slot);
   void run_collective(const PlannedCollective& planned, StreamRole role);
   std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
@@ -87,6 +88,8 @@ class Executor {
   size_t first_input_ = 0;                        // of its set, in inputs_
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
   std::vector<void*> operands_;                   // of the kernel being run
+  // By slot: the last of the sends from it, down and up.
+  std::vector<std::array<std::unique_ptr<Mark>, 2>> sent_;
   // What the host waits for: the calls that were put on a comm stream last, by ticket.
   struct RecentCall {
     std::atomic<CollectiveKind> kind{};
