@@ -55,6 +55,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .init = value.init,
                                  .offset = offset,
                                  .elements = value.type.elements(),
+                                 .gradient_offset = offset,
                                  .trained = trained});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
@@ -76,7 +77,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
     if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
   }
   close_bucket();
-  layout.trained_elements = offset;
+  layout.trained_elements = layout.gradient_elements = offset;
   for (ValueId id : graph.with_role(Role::kParameter))
     if (std::ranges::find(trained, id) == trained.end()) place(id, false);
   layout.total_elements = offset;

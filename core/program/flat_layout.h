@@ -24,6 +24,7 @@ struct FlatParameter {
   Init init;
   int64_t offset = 0;  // elements from the start of the buffer, a multiple of 128
   int64_t elements = 0;
+  int64_t gradient_offset = 0;  // elements from the start of the gradient arena
   bool trained = true;
 
   const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
@@ -37,7 +38,8 @@ struct Bucket {
 struct FlatLayout {
   std::vector<FlatParameter> parameters;
   std::vector<Bucket> buckets;
-  int64_t trained_elements = 0;  // of the gradient and moment buffers
+  int64_t trained_elements = 0;   // of the parameters that have gradients and moments
+  int64_t gradient_elements = 0;  // of the gradient arena
   int64_t total_elements = 0;    // of the parameter buffer
 
   int64_t parameter_count() const;  // elements without padding
