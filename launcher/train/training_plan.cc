@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "models/model.h"
-#include "parallel/data_parallel.h"
+#include "parallel/plan_training.h"
 
 namespace trireme::launcher {
 namespace {
