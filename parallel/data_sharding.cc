@@ -133,8 +133,7 @@ void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& opt
 
 // A bucket is reduced while the next one is filled, and added to its owner's slice behind that: so
 // it is alive from its first gradient until the next bucket is full.
-void DataSharding::reduce_every_micro_batch(const core::Graph& graph,
-                                            core::BuildOptions& options) {
+void DataSharding::reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options) {
   options.fresh_gradients = true;
   const int64_t owned = round_up(map_.elements());
   layout_.gradient_elements = owned;
@@ -148,8 +147,7 @@ void DataSharding::reduce_every_micro_batch(const core::Graph& graph,
                         i + 1 < lives.size() ? lives[i + 1].end : last_node});
     }
     const core::ArenaPlan arena = core::plan_arena(ranges, core::kElementAlignment * kBytes);
-    layout_.gradient_elements =
-        std::max(layout_.gradient_elements, owned + arena.bytes / kBytes);
+    layout_.gradient_elements = std::max(layout_.gradient_elements, owned + arena.bytes / kBytes);
     size_t reduction = 0;
     const auto add_up = [&](size_t i, int at) {
       const core::PlannedCollective reduced =
@@ -158,8 +156,7 @@ void DataSharding::reduce_every_micro_batch(const core::Graph& graph,
       const NodeId node = segment.nodes[at];
       options.insertions.push_back({.node = node, .what = Insertion::Wait{reduction}});
       options.insertions.push_back(
-          {.node = node,
-           .what = core::PlannedAccumulation{reduced.location, to, reduced.count}});
+          {.node = node, .what = core::PlannedAccumulation{reduced.location, to, reduced.count}});
     };
     for (size_t i = 0; i < lives.size(); ++i) {
       const core::Bucket& bucket = layout_.buckets[lives[i].bucket];
@@ -200,8 +197,7 @@ void DataSharding::add_parameters(const core::Graph& graph, core::BuildOptions& 
   for (const core::FlatParameter& parameter : layout_.parameters)
     if (!parameter.trained)
       options.segments.front().locations.push_back(
-          {graph.find(parameter.name),
-           {Arena::kParameters, (parameter.offset + shift) * kBytes}});
+          {graph.find(parameter.name), {Arena::kParameters, (parameter.offset + shift) * kBytes}});
 }
 
 // One bucket ahead: when a bucket is first used, the gathering of the next one has been started.
@@ -211,25 +207,24 @@ int64_t DataSharding::gather_in_segment(const core::Graph& graph, core::SegmentP
   std::vector<core::LiveRange> ranges;
   for (size_t i = 0; i < lives.size(); ++i) {
     const core::Bucket& bucket = layout_.buckets[lives[i].bucket];
-    ranges.push_back({(bucket.end - bucket.begin) * kBytes, i == 0 ? 0 : lives[i - 1].begin,
-                      lives[i].end});
+    ranges.push_back(
+        {(bucket.end - bucket.begin) * kBytes, i == 0 ? 0 : lives[i - 1].begin, lives[i].end});
   }
   const core::ArenaPlan arena = core::plan_arena(ranges);
   std::vector<size_t> gathers;
   const auto gather = [&](size_t i, int at) {
     const size_t b = lives[i].bucket;
     gathers.push_back(options.insertions.size());
-    options.insertions.push_back(
-        {.node = segment.nodes[at],
-         .before = true,
-         .what = core::PlannedCollective{
-             .kind = CollectiveKind::kAllGather,
-             .dtype = core::DType::kF32,
-             .group = kDataGroup,
-             .location = {Arena::kGathered, arena.offsets[i]},
-             .send = {Arena::kParameters, map_.compact_begin(b) * kBytes},
-             .count = map_.slices()[b].elements(),
-             .what = "parameters of " + name_of(layout_, b)}});
+    options.insertions.push_back({.node = segment.nodes[at],
+                                  .before = true,
+                                  .what = core::PlannedCollective{
+                                      .kind = CollectiveKind::kAllGather,
+                                      .dtype = core::DType::kF32,
+                                      .group = kDataGroup,
+                                      .location = {Arena::kGathered, arena.offsets[i]},
+                                      .send = {Arena::kParameters, map_.compact_begin(b) * kBytes},
+                                      .count = map_.slices()[b].elements(),
+                                      .what = "parameters of " + name_of(layout_, b)}});
   };
   for (size_t i = 0; i < lives.size(); ++i) {
     if (i == 0) gather(0, 0);

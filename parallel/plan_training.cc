@@ -2,7 +2,7 @@
 
 #include "core/graph/differentiate.h"
 #include "core/program/build.h"
-#include "parallel/data_parallel.h"
+#include "parallel/data_sharding.h"
 #include "parallel/groups.h"
 
 namespace trireme::parallel {
@@ -18,6 +18,16 @@ core::PlannedCollective control_reduction(const Graph& graph) {
           .location = {core::Arena::kControl, 0},
           .count = core::control_elements(graph),
           .what = "the control vector"};
+}
+
+core::PlannedCollective norm_reduction() {
+  return {.kind = core::CollectiveKind::kAllReduce,
+          .op = core::ReduceOp::kSum,
+          .dtype = core::DType::kF64,
+          .group = kWorldGroup,
+          .location = {core::Arena::kNorm, 0},
+          .count = 1,
+          .what = "the gradients' norm"};
 }
 
 core::ControlOptions control_options(const Graph& graph, const TrainingOptions& options) {
@@ -47,18 +57,19 @@ core::BuildOptions eval_options(const TrainingOptions& options) {
           .micro_batches = options.eval_micro_batches};
 }
 
-// What the update needs besides gradients.
-core::SessionPlan plan_update(const Graph& graph, core::FlatLayout layout, const Mesh& mesh,
-                              const TrainingOptions& options) {
-  core::SessionPlan plan;
-  plan.layout = std::move(layout);
+// What the update needs besides gradients, in a plan whose layout stands.
+void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& mesh,
+                 const TrainingOptions& options, core::SessionPlan& plan) {
+  plan.sharding = sharding.state();
   plan.optimizer = options.optimizer;
-  plan.ranges = core::update_ranges(plan.layout, options.optimizer, options.groups);
+  plan.ranges = sharding.update_ranges(
+      core::update_ranges(plan.layout, options.optimizer, options.groups));
+  if (sharding.splits_norm())
+    plan.norm_ranges = sharding.norm_ranges({{0, plan.layout.trained_elements}});
   plan.control = control_options(graph, options);
   plan.seed = options.seed;
   plan.global_batch = options.batch.global_batch;
   plan.sample_offset = options.batch.offset(mesh.coordinate(options.rank, Axis::kData));
-  return plan;
 }
 
 }  // namespace
@@ -70,16 +81,23 @@ core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Me
   core::differentiate(train, {.global_batch = options.batch.global_batch,
                               .frozen = core::frozen_parameters(train, options.groups)});
   // Rewrites of the whole graph go here.
-  core::SessionPlan plan = plan_update(
-      train, core::make_flat_layout(train, options.bucket_bytes, data_ranks), mesh, options);
-
+  core::SessionPlan plan;
+  plan.layout = core::make_flat_layout(train, options.bucket_bytes, data_ranks);
+  DataSharding sharding(options.zero, data_ranks, mesh.coordinate(options.rank, Axis::kData),
+                        plan.layout);
   core::BuildOptions build = train_options(options);
-  if (data_ranks > 1) build.reductions = bucket_reductions(train, plan.layout);
+  build.segments = core::whole_graph(train);
+  sharding.add_to_training(train, build);
+  sharding.add_parameters(train, build);
   if (mesh.world() > 1) build.after_backward = {control_reduction(train)};
-  plan.train = core::build_program(std::move(train), plan.layout, build);
+  if (sharding.splits_norm()) build.norm_reduction = norm_reduction();
 
+  plan_update(train, sharding, mesh, options, plan);
+  plan.train = core::build_program(std::move(train), plan.layout, build);
   if (eval) {
     build = eval_options(options);
+    build.segments = core::whole_graph(*eval);
+    sharding.add_parameters(*eval, build);
     if (mesh.world() > 1) build.after_backward = {control_reduction(*eval)};
     plan.eval = core::build_program(std::move(*eval), plan.layout, build);
   }

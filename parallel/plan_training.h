@@ -23,6 +23,7 @@ struct TrainingOptions {
   float clip_norm = 0;
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
+  int zero = 0;
   int64_t bucket_bytes = int64_t{25} << 20;
 };
 

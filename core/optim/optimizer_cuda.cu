@@ -114,8 +114,7 @@ __global__ void __launch_bounds__(kThreads)
 std::vector<UpdateRange> cut(std::span<const UpdateRange> ranges) {
   std::vector<UpdateRange> chunks;
   for (const UpdateRange& range : ranges)
-    for (int64_t begin = range.begin; begin < range.end; begin += kChunk)
-{
+    for (int64_t begin = range.begin; begin < range.end; begin += kChunk) {
       UpdateRange chunk = range;
       chunk.begin = begin;
       chunk.end = std::min(begin + kChunk, range.end);

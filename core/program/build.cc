@@ -74,8 +74,8 @@ class Builder {
   }
 
   void place_activations() {
-    ActivationPlan plan = plan_activations(graph(), plans_, options_.device,
-                                           options_.transient_parameters);
+    ActivationPlan plan =
+        plan_activations(graph(), plans_, options_.device, options_.transient_parameters);
     slot_bytes_ = std::move(plan.slot_bytes);
     program_.scratch_bytes = plan.scratch_bytes;
     workspaces_ = std::move(plan.workspaces);

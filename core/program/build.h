@@ -39,7 +39,7 @@ struct BuildOptions {
   bool fresh_gradients = false;
   // Whether parameters come and go within a segment: prepared forms are then made at each use.
   bool transient_parameters = false;
-  int64_t gathered_bytes = 0;  // of Arena::kGathered
+  int64_t gathered_bytes = 0;                       // of Arena::kGathered
   std::vector<PlannedCollective> after_backward;    // the control vector, in order
   std::optional<PlannedCollective> norm_reduction;  // of the sum of squares, if others have a part
   std::vector<PlannedCollective> after_update;

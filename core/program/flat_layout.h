@@ -40,7 +40,7 @@ struct FlatLayout {
   std::vector<Bucket> buckets;
   int64_t trained_elements = 0;   // of the parameters that have gradients and moments
   int64_t gradient_elements = 0;  // of the gradient arena
-  int64_t total_elements = 0;    // of the parameter buffer
+  int64_t total_elements = 0;     // of the parameter buffer
 
   int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;

@@ -16,7 +16,7 @@ struct SegmentPlan {
   std::vector<Transfer> receives;  // before the first node
   // Values that lie elsewhere in this segment than in others: gathered parameters.
   std::vector<std::pair<ValueId, Location>> locations;
-  std::vector<Transfer> sends;     // after the last
+  std::vector<Transfer> sends;  // after the last
 };
 
 // Forward, then backward, of the whole graph: two segments of chunk 0.

@@ -22,8 +22,7 @@ std::vector<ShardMap::Piece> ShardMap::pieces(ElementRange range) const {
   for (size_t i = 0; i < slices_.size(); ++i) {
     const ElementRange piece{std::max(range.begin, slices_[i].begin),
                              std::min(range.end, slices_[i].end)};
-    if (piece.begin < piece.end)
-      found.push_back({piece, compact_begins_[i] - slices_[i].begin});
+    if (piece.begin < piece.end) found.push_back({piece, compact_begins_[i] - slices_[i].begin});
   }
   return found;
 }

@@ -260,15 +260,15 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
   const int count = instruction.inputs + instruction.outputs;
   for (int i = 0; i < count; ++i)
     operands_[i] = address(segment.operands[instruction.first_operand + i]);
-  const KernelArgs args{.inputs = operands_.data(),
-                        .outputs = operands_.data() + instruction.inputs,
-                        .workspace = address(instruction.workspace),
-                        .prepared = address(instruction.prepared),
-                        .step = step_,
-                        .sample_offset = sample_offset_ + entry.micro_batch * program_.micro_batch,
-                        .accumulate =
-                            instruction.accumulate || (!entry.first && !instruction.replace),
-                        .stream = device_.stream(StreamRole::kCompute)};
+  const KernelArgs args{
+      .inputs = operands_.data(),
+      .outputs = operands_.data() + instruction.inputs,
+      .workspace = address(instruction.workspace),
+      .prepared = address(instruction.prepared),
+      .step = step_,
+      .sample_offset = sample_offset_ + entry.micro_batch * program_.micro_batch,
+      .accumulate = instruction.accumulate || (!entry.first && !instruction.replace),
+      .stream = device_.stream(StreamRole::kCompute)};
   Kernel& kernel = *kernels_[instruction.index];
   if (instruction.kind == InstructionKind::kPrepare)
     kernel.prepare(args);

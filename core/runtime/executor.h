@@ -94,8 +94,8 @@ class Executor {
     std::unique_ptr<Kernel> copy, add;
   };
   std::vector<AccumulationKernels> accumulations_;
-  std::vector<int64_t> tickets_;                  // of the collectives, on their CPU stream
-  std::vector<void*> operands_;                   // of the kernel being run
+  std::vector<int64_t> tickets_;  // of the collectives, on their CPU stream
+  std::vector<void*> operands_;   // of the kernel being run
   // What the host waits for: the calls that were put on a comm stream last, by ticket.
   struct RecentCall {
     std::atomic<CollectiveKind> kind{};

@@ -52,6 +52,12 @@ int64_t FlatState::bytes() const {
 
 std::vector<ShardMap::Piece> FlatState::held(const StateRange& range) const {
   const ElementRange elements{range.first, range.first + range.elements};
+  if (range.buffer == StateBuffer::kGradients && sharding_.zero == 1) {
+    // The whole buffer is here, but of the slices of others it holds this rank's part alone.
+    std::vector<ShardMap::Piece> pieces = sharding_.map.pieces(elements);
+    for (ShardMap::Piece& piece : pieces) piece.shift = 0;
+    return pieces;
+  }
   if (!sharding_.splits(range.buffer)) return {{elements, 0}};
   if (elements.begin >= layout_.trained_elements)  // frozen, behind the slices
     return {{elements, sharding_.map.elements() - layout_.trained_elements}};

@@ -58,8 +58,10 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
               : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
-  const UpdateTools tools{norm_.get(),        control_.get(),
-                          update_.get(),      static_cast<double*>(arenas_->sum_of_squares.data()),
+  const UpdateTools tools{norm_.get(),
+                          control_.get(),
+                          update_.get(),
+                          static_cast<double*>(arenas_->sum_of_squares.data()),
                           arenas_->state.data(StateBuffer::kMoment1),
                           arenas_->state.data(StateBuffer::kMoment2)};
   auto* step = static_cast<StepState*>(arenas_->step.data());
