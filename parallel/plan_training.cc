@@ -83,6 +83,7 @@ core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Me
   // Rewrites of the whole graph go here.
   core::SessionPlan plan;
   plan.layout = core::make_flat_layout(train, options.bucket_bytes, data_ranks);
+  plan.whole = core::whole_parameters(plan.layout);
   DataSharding sharding(options.zero, data_ranks, mesh.coordinate(options.rank, Axis::kData),
                         plan.layout);
   core::BuildOptions build = train_options(options);

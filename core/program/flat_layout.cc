@@ -44,6 +44,13 @@ const FlatParameter* FlatLayout::look_up(const std::string& name) const {
   return found == parameters.end() ? nullptr : &*found;
 }
 
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
+  std::vector<WholeParameter> all;
+  for (const FlatParameter& parameter : layout.parameters)
+    all.push_back({parameter.name, parameter.whole_shape(), parameter.trained});
+  return all;
+}
+
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree) {
   FlatLayout layout;
   int64_t offset = 0;

@@ -30,6 +30,13 @@ struct FlatParameter {
   const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
 };
 
+// A parameter of the undivided network, whoever holds it.
+struct WholeParameter {
+  std::string name;
+  Shape shape;
+  bool trained = true;
+};
+
 struct Bucket {
   int64_t begin = 0, end = 0;                  // elements
   int first_parameter = 0, end_parameter = 0;  // in FlatLayout::parameters
@@ -46,6 +53,9 @@ struct FlatLayout {
   const FlatParameter& find(const std::string& name) const;
   const FlatParameter* look_up(const std::string& name) const;  // null if there is none
 };
+
+// Every parameter of a layout, as a whole, in its order.
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.

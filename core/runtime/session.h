@@ -20,6 +20,8 @@ struct SessionPlan {
   FlatLayout layout;
   OptimizerOptions optimizer;
   StateSharding sharding;
+  // The parameters of all ranks, in the same order on each; `layout` has this rank's.
+  std::vector<WholeParameter> whole;
   std::vector<UpdateRange> ranges;  // of the update, in the flat buffer
   // What this rank adds to the global norm, so that every parameter counts once; else all it has.
   std::optional<std::vector<ElementRange>> norm_ranges;
