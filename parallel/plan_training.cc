@@ -1,8 +1,12 @@
 #include "parallel/plan_training.h"
 
+#include <algorithm>
+
+#include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/recompute.h"
 #include "core/program/build.h"
-#include "parallel/data_parallel.h"
+#include "parallel/data_sharding.h"
 #include "parallel/groups.h"
 #include "parallel/partition.h"
 #include "parallel/pipeline.h"
@@ -30,7 +34,7 @@ core::PlannedCollective norm_reduction() {
           .group = kWorldGroup,
           .location = {core::Arena::kNorm, 0},
           .count = 1,
-          .what = "the gradient norm"};
+          .what = "the gradients' norm"};
 }
 
 core::ControlOptions control_options(const Graph& graph, const TrainingOptions& options) {
@@ -60,34 +64,12 @@ core::BuildOptions eval_options(const TrainingOptions& options) {
           .micro_batches = options.eval_micro_batches};
 }
 
-// What the update needs besides gradients.
-core::SessionPlan plan_update(const Graph& graph, core::FlatLayout layout, const Mesh& mesh,
-                              const TrainingOptions& options) {
-  core::SessionPlan plan;
-  plan.layout = std::move(layout);
-  plan.optimizer = options.optimizer;
-  plan.ranges = core::update_ranges(plan.layout, options.optimizer, options.groups);
-  plan.control = control_options(graph, options);
-  plan.seed = options.seed;
-  plan.global_batch = options.batch.global_batch;
-  plan.sample_offset = options.batch.offset(mesh.coordinate(options.rank, Axis::kData));
-  return plan;
+void recompute_blocks(Graph& graph) {
+  const std::vector<std::string> blocks = core::blocks_of(graph);
+  core::recompute(graph, {blocks.begin(), blocks.end()});
 }
 
-// The ranges of the flat buffer that this rank counts in the global norm, so that every parameter
-// counts once: those of the first data rank, tied ones where they are held first.
-std::vector<core::ElementRange> norm_ranges(const core::FlatLayout& layout, const Ties& ties,
-                                            const Mesh& mesh, int rank) {
-  std::vector<core::ElementRange> ranges;
-  if (mesh.coordinate(rank, Axis::kData) != 0) return ranges;
-  const int stage = mesh.coordinate(rank, Axis::kPipeline);
-  for (const core::FlatParameter& parameter : layout.parameters)
-    if (parameter.trained && (!ties.is_tied(parameter.name) || ties.stages.front() == stage))
-      ranges.push_back({parameter.offset, parameter.offset + parameter.elements});
-  return ranges;
-}
-
-// A rank's part of a graph. With one stage: all of it, and the build's defaults.
+// A rank's part of a graph.
 struct Part {
   Graph graph;
   StageWork work;
@@ -104,65 +86,114 @@ class Composer {
                .stage = mesh.coordinate(options.rank, Axis::kPipeline)} {}
 
   core::SessionPlan run(Graph train, std::optional<Graph> eval) {
-    // Rewrites of the forward graphs go here.
+    // Rewrites of the forward graphs, of `train` and of `eval`, go here.
     cut(train, eval);
     core::differentiate(train, {.global_batch = options_.batch.global_batch,
                                 .frozen = core::frozen_parameters(train, options_.groups)});
-    // Rewrites of the whole graph go here.
     ties_ = find_ties(train, place_);
-    Part part = part_of(std::move(train), [&](const StageGraph& stage) {
-      return plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
-    });
-    core::SessionPlan plan =
-        plan_update(part.graph,
-                    core::make_flat_layout(part.graph, options_.bucket_bytes,
-                                           mesh_.size(Axis::kData), ties_.parameters),
-                    mesh_, options_);
-    if (split_parameters())
-      plan.norm_ranges = norm_ranges(plan.layout, ties_, mesh_, options_.rank);
-    plan.train = build_train(std::move(part), plan.layout);
-    if (eval) plan.eval = build_eval(std::move(*eval), plan.layout);
+    core::SessionPlan plan;
+    plan.whole = core::whole_parameters(core::make_flat_layout(train, options_.bucket_bytes, 1));
+    Part part = train_part(std::move(train));
+    plan.layout =
+        core::make_flat_layout(part.graph, options_.bucket_bytes, data_ranks(), ties_.parameters);
+    DataSharding sharding(options_.zero, data_ranks(), mesh_.coordinate(options_.rank, Axis::kData),
+                          plan.layout);
+    plan_update(part.graph, sharding, plan);
+    plan.train = build_train(std::move(part), sharding, plan.layout);
+    if (eval) plan.eval = build_eval(std::move(*eval), sharding, plan.layout);
     return plan;
   }
 
  private:
-  // Whether ranks hold different parameters, and so have different parts of the norm.
-  bool split_parameters() const { return mesh_.world() > mesh_.size(Axis::kData); }
+  int data_ranks() const { return mesh_.size(Axis::kData); }
 
   void cut(Graph& train, std::optional<Graph>& eval) const {
+    if (options_.recompute && core::blocks_of(train).empty())
+      fail("train.recompute: this network has no blocks to compute again; leave it NONE");
     if (place_.stages == 1) return;
     set_chunks(train, partition(train, partition_options(mesh_, options_)));
     if (eval) copy_chunks(train, *eval);
   }
 
-  template <typename PlanWork>
-  Part part_of(Graph whole, const PlanWork& plan_work) const {
-    if (place_.stages == 1) return {.graph = std::move(whole), .work = {}};
-    StageGraph stage = extract_stage(whole, place_);
-    StageWork work = plan_work(stage);
-    return {.graph = std::move(stage.graph), .work = std::move(work)};
+  Part train_part(Graph whole) const {
+    StageGraph stage = stage_of(std::move(whole));
+    if (options_.recompute) recompute_blocks(stage.graph);
+    StageWork work = place_.stages == 1 ? one_stage(stage.graph, options_.batch.micro_batches)
+                                        : plan_stage(stage, place_, options_.pipeline.schedule,
+                                                     options_.batch.micro_batches);
+    return {std::move(stage.graph), std::move(work)};
   }
 
-  core::Program build_train(Part part, const core::FlatLayout& layout) const {
+  Part eval_part(Graph whole) const {
+    StageGraph stage = stage_of(std::move(whole));
+    StageWork work = place_.stages == 1
+                         ? one_stage(stage.graph, options_.eval_micro_batches)
+                         : plan_forward_stage(stage, place_, options_.eval_micro_batches);
+    return {std::move(stage.graph), std::move(work)};
+  }
+
+  StageGraph stage_of(Graph whole) const {
+    if (place_.stages > 1) return extract_stage(whole, place_);
+    return {.graph = std::move(whole), .crossings = {}};
+  }
+
+  static StageWork one_stage(const Graph& graph, int micro_batches) {
+    StageWork work{.segments = core::whole_graph(graph), .turns = {}};
+    work.turns = core::one_after_another(static_cast<int>(work.segments.size()), micro_batches);
+    return work;
+  }
+
+  // Whether the norm is a sum over ranks: of other parameters, or other parts of them.
+  bool splits_norm(const DataSharding& sharding) const {
+    return place_.stages > 1 || sharding.splits_norm();
+  }
+
+  // What this rank adds to the norm, so that every parameter counts once: a tied one where it is
+  // held first; what all data ranks hold, on the first of them.
+  std::vector<core::ElementRange> norm_ranges(const DataSharding& sharding,
+                                              const core::FlatLayout& layout) const {
+    if (!sharding.splits_norm() && mesh_.coordinate(options_.rank, Axis::kData) != 0) return {};
+    core::ElementRange all{0, layout.trained_elements};
+    for (const core::FlatParameter& parameter : layout.parameters)
+      if (ties_.is_tied(parameter.name) && ties_.stages.front() != place_.stage)
+        all.end = std::min(all.end, parameter.offset);
+    return sharding.norm_ranges({all});
+  }
+
+  // What the update needs besides gradients, in a plan whose layout stands.
+  void plan_update(const Graph& graph, const DataSharding& sharding,
+                   core::SessionPlan& plan) const {
+    plan.sharding = sharding.state();
+    plan.optimizer = options_.optimizer;
+    plan.ranges = sharding.update_ranges(
+        core::update_ranges(plan.layout, options_.optimizer, options_.groups));
+    if (splits_norm(sharding)) plan.norm_ranges = norm_ranges(sharding, plan.layout);
+    plan.control = control_options(graph, options_);
+    plan.seed = options_.seed;
+    plan.global_batch = options_.batch.global_batch;
+    plan.sample_offset = options_.batch.offset(mesh_.coordinate(options_.rank, Axis::kData));
+  }
+
+  core::Program build_train(Part part, DataSharding& sharding,
+                            const core::FlatLayout& layout) const {
     core::BuildOptions build = train_options(options_);
     build.segments = std::move(part.work.segments);
     build.turns = std::move(part.work.turns);
-    build.reductions = tie_reductions(part.graph, layout, ties_);
-    if (mesh_.size(Axis::kData) > 1)
-      for (core::CollectiveAfter& bucket : bucket_reductions(part.graph, layout, ties_))
-        build.reductions.push_back(std::move(bucket));
+    sharding.add_to_training(part.graph, build);
+    add_tie_reductions(ties_, layout, sharding, build);
+    sharding.add_parameters(part.graph, build);
     if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
-    if (split_parameters()) build.norm_reduction = norm_reduction();
+    if (splits_norm(sharding)) build.norm_reduction = norm_reduction();
     return core::build_program(std::move(part.graph), layout, build);
   }
 
-  core::Program build_eval(Graph eval, const core::FlatLayout& layout) const {
+  core::Program build_eval(Graph eval, const DataSharding& sharding,
+                           const core::FlatLayout& layout) const {
     core::BuildOptions build = eval_options(options_);
-    Part part = part_of(std::move(eval), [&](const StageGraph& stage) {
-      return plan_forward_stage(stage, place_, options_.eval_micro_batches);
-    });
+    Part part = eval_part(std::move(eval));
     build.segments = std::move(part.work.segments);
     build.turns = std::move(part.work.turns);
+    sharding.add_parameters(part.graph, build);
     if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
     return core::build_program(std::move(part.graph), layout, build);
   }

@@ -45,31 +45,27 @@ Ties find_ties(const core::Graph& whole, const StagePlace& place) {
   return ties;
 }
 
-core::NodeId last_gradient_node(const core::Graph& stage) {
+void add_tie_reductions(const Ties& ties, const core::FlatLayout& layout,
+                        const DataSharding& sharding, core::BuildOptions& options) {
   core::NodeId last = core::kNoNode;
-  for (core::NodeId id = 0; id < static_cast<core::NodeId>(stage.nodes().size()); ++id)
-    for (core::ValueId output : stage.node(id).outputs)
-      if (stage.value(output).role == core::Role::kGradient) last = id;
-  return last;
-}
-
-std::vector<core::CollectiveAfter> tie_reductions(const core::Graph& stage,
-                                                  const core::FlatLayout& layout,
-                                                  const Ties& ties) {
-  std::vector<core::CollectiveAfter> reductions;
-  for (const std::string& name : ties.parameters)
-    if (const core::FlatParameter* parameter = layout.look_up(name);
-        parameter && parameter->trained)
-      reductions.push_back(
-          {.after = last_gradient_node(stage),
-           .collective = {.kind = core::CollectiveKind::kAllReduce,
-                          .op = core::ReduceOp::kSum,
-                          .dtype = core::DType::kF32,
-                          .group = kTieGroup,
-                          .location = {core::Arena::kGradients, parameter->offset * 4},
-                          .count = parameter->elements,
-                          .what = fmt::format("tied {}", name)}});
-  return reductions;
+  for (const core::SegmentPlan& segment : options.segments)
+    if (!segment.nodes.empty()) last = segment.nodes.back();
+  for (size_t b = 0; b < layout.buckets.size(); ++b) {
+    if (!ties.is_tied(layout.parameters[layout.buckets[b].first_parameter].name)) continue;
+    const core::ElementRange range = sharding.summed_gradients(b);
+    options.insertions.push_back(
+        {.node = last,
+         .last_micro_batch = true,
+         .what = core::PlannedCollective{
+             .kind = core::CollectiveKind::kAllReduce,
+             .op = core::ReduceOp::kSum,
+             .dtype = core::DType::kF32,
+             .group = kTieGroup,
+             .location = {core::Arena::kGradients, range.begin * size_of(core::DType::kF32)},
+             .count = range.elements(),
+             .what = fmt::format("shared {}",
+                                 layout.parameters[layout.buckets[b].first_parameter].name)}});
+  }
 }
 
 }  // namespace trireme::parallel

@@ -11,26 +11,35 @@ int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Trained parameters in the order in which their gradients are complete: a gradient that several
-// nodes contribute to is complete after the last of them.
-std::vector<ValueId> trained_in_order(const Graph& graph) {
-  std::vector<ValueId> order;
+struct Trained {
+  ValueId parameter = kNoValue;
+  int chunk = 0;  // in which its gradient is complete
+};
+
+// In the order in which gradients are complete: one that several nodes contribute to is complete
+// after the last of them.
+std::vector<Trained> trained_in_order(const Graph& graph) {
+  std::vector<Trained> order;
   for (const Node& node : graph.nodes())
     for (ValueId output : node.outputs) {
       const Value& value = graph.value(output);
       if (value.role != Role::kGradient) continue;
-      std::erase(order, value.parameter);
-      order.push_back(value.parameter);
+      std::erase_if(order, [&](const Trained& t) { return t.parameter == value.parameter; });
+      order.push_back({value.parameter, node.chunk});
     }
   return order;
 }
 
 // Takes those of the given names out, in the order of the names.
-std::vector<ValueId> take_out(const Graph& graph, const std::vector<std::string>& names,
-                              std::vector<ValueId>& order) {
-  std::vector<ValueId> taken;
-  for (const std::string& name : names)
-    if (const ValueId id = graph.find(name); std::erase(order, id) > 0) taken.push_back(id);
+std::vector<Trained> take_out(const Graph& graph, const std::vector<std::string>& names,
+                              std::vector<Trained>& order) {
+  std::vector<Trained> taken;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(order, graph.find(name), &Trained::parameter);
+    if (found == order.end()) continue;
+    taken.push_back({found->parameter, -1});
+    order.erase(found);
+  }
   return taken;
 }
 
@@ -53,6 +62,13 @@ const FlatParameter* FlatLayout::look_up(const std::string& name) const {
   return found == parameters.end() ? nullptr : &*found;
 }
 
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
+  std::vector<WholeParameter> all;
+  for (const FlatParameter& parameter : layout.parameters)
+    all.push_back({parameter.name, parameter.whole_shape(), parameter.trained});
+  return all;
+}
+
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
                             const std::vector<std::string>& last) {
   FlatLayout layout;
@@ -65,6 +81,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .init = value.init,
                                  .offset = offset,
                                  .elements = value.type.elements(),
+                                 .gradient_offset = offset,
                                  .trained = trained});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
@@ -79,17 +96,16 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                               .end_parameter = static_cast<int>(layout.parameters.size())});
   };
 
-  std::vector<ValueId> others = trained_in_order(graph);
-  std::vector<ValueId> tail = take_out(graph, last, others);
-  for (const auto* part : {&others, &tail}) {
-    for (ValueId id : *part) {
-      place(id, true);
-      const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
-      if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
-    }
-    close_bucket();
+  std::vector<Trained> order = trained_in_order(graph);
+  std::ranges::copy(take_out(graph, last, order), std::back_inserter(order));
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (i > 0 && order[i].chunk != order[i - 1].chunk) close_bucket();
+    place(order[i].parameter, true);
+    const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
+    if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
   }
-  layout.trained_elements = offset;
+  close_bucket();
+  layout.trained_elements = layout.gradient_elements = offset;
   for (ValueId id : graph.with_role(Role::kParameter))
     if (std::ranges::find(layout.parameters, graph.value(id).name, &FlatParameter::name) ==
         layout.parameters.end())

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/program/program.h"
@@ -13,6 +14,8 @@ struct SegmentPlan {
   int chunk = 0;                   // whose activation slots it works in
   std::vector<NodeId> nodes;       // in the order in which they run
   std::vector<Transfer> receives;  // before the first node
+  // Values that lie elsewhere in this segment than in others: gathered parameters.
+  std::vector<std::pair<ValueId, Location>> locations;
   std::vector<Transfer> sends;     // each once it is made, which one of the nodes does, or received
 };
 

@@ -31,13 +31,15 @@ struct Case {
   int virtual_stages = 1;
   int micro_batches = 1;
   int64_t global_batch = 48;
-  std::vector<std::string> ends;
+  int zero = 0;
+  bool recompute = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << "net " << static_cast<int>(c.net) << ", pipeline " << c.layout.pipeline << " x "
              << c.virtual_stages << ", data " << c.layout.data << ", micro-batches "
-             << c.micro_batches << ", " << name_of(c.schedule);
+             << c.micro_batches << ", " << name_of(c.schedule) << ", zero " << c.zero
+             << (c.recompute ? ", recompute" : "");
 }
 
 using Values = std::map<std::string, std::vector<float>>;
@@ -62,7 +64,7 @@ TrainingOptions options_of(const Case& c, const Mesh& mesh, int rank) {
       .clip_norm = 0.3f,
       .seed = 5,
       .bucket_bytes = 2000};
-  options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages, .ends = c.ends};
+  options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages};
   return options;
 }
 
