@@ -36,6 +36,7 @@ struct WholeParameter {
   Shape shape;
   bool trained = true;
 };
+int64_t parameter_count(const std::vector<WholeParameter>& parameters);  // elements
 
 struct Bucket {
   int64_t begin = 0, end = 0;                  // elements

@@ -4,7 +4,7 @@
 
 #include "comm/gpu.h"
 #include "launcher/base/agreement.h"
-#include "parallel/plan_training.h"
+#include "parallel/calls.h"
 
 namespace trireme::launcher {
 namespace {
@@ -22,17 +22,24 @@ DistributedSession::DistributedSession(
   device_ = make_device(request, world, share_gpu);
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
-  groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, std::vector<int>{});
-  groups_->add_to(transport_);
   core::SessionPlan plan;
   agree(group,
         [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
+  const bool tied = parallel::uses(plan, parallel::kTieGroup);
+  groups_.emplace(group, run.mesh, tied);
+  if (nccl_) gpu_groups_.emplace(*nccl_, run.mesh, tied);
+  (nccl_ ? gpu_groups_ : groups_)->add_to(transport_);
   if (before_memory) before_memory(plan);
   agree(group,
         [&] { session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan)); });
+  check_calls();
+}
+
+void DistributedSession::check_calls() const {
   const std::vector<core::CollectiveCall> calls = parallel::collectives(session_->plan());
-  comm::check_collective_hash(group, parallel::kWorldGroup, calls);
-  comm::check_collective_hash(group, parallel::kDataGroup, calls);
+  for (int group = 0; group < parallel::kGroups; ++group)
+    if (comm::Communicator* members = groups_->at(static_cast<parallel::Group>(group)))
+      comm::check_collective_hash(*members, group, calls);
 }
 
 }  // namespace trireme::launcher
