@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/expect.h"
 
 namespace trireme::core {
@@ -64,6 +65,29 @@ void Embedding::gradient(GradientBuilder& builder) const {
     builder.emit("table",
                  std::make_shared<EmbeddingGrad>(options_, builder.type(builder.input(1)).shape[0]),
                  {dy, builder.input(0)}, {1});
+}
+
+// The vocabulary is cut: every rank looks up its own tokens, and one of them the positions.
+std::vector<ShardingRule> Embedding::shardings(const ShardingRequest& request) const {
+  ShardingRule rule = whole_rule(request);
+  if (request.hints[1].dim != 0) return {rule};
+  rule.inputs[1] = Sharding::split(request.inputs[1].shape, request.hints[1]);
+  if (rule.inputs.size() > 2) rule.inputs[2] = Sharding::partial();
+  rule.outputs[0] = Sharding::partial();
+  return {rule};
+}
+
+std::vector<ValueId> Embedding::emit_local(LocalBuilder& builder) const {
+  const Sharding& table = builder.rule().inputs[1];
+  if (!table.is_split()) return Op::emit_local(builder);
+  const auto [size, rank, group] = builder.place();
+  std::vector<ValueId> inputs = builder.inputs();
+  if (builder.input(2) == kNoValue) inputs.resize(2);  // another rank adds the positions
+  return builder.add("",
+                     std::make_shared<Embedding>(EmbeddingOptions{
+                         .first_token = part_ranges(table.parts, size, rank).front().first,
+                         .vocabulary = builder.input_type(1).shape[0]}),
+                     std::move(inputs));
 }
 
 Cost Embedding::cost(const NodeTypes& types) const {
