@@ -35,6 +35,7 @@ TEST(EmulatedOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST(EmulatedOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST(EmulatedOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST(EmulatedOps, Accuracy) { check(accuracy_cases()); }
+TEST(EmulatedOps, CausalAttention) { check(causal_attention_cases()); }
 
 TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }
 
