@@ -18,6 +18,7 @@ std::vector<OpCase> norm_cases();
 std::vector<OpCase> norm_grad_cases();  // NormGrad and NormGradWeight by themselves
 std::vector<OpCase> swiglu_cases();
 std::vector<OpCase> rotary_cases();
+std::vector<OpCase> causal_attention_cases();
 
 // All of the above.
 std::vector<OpCase> light_op_cases();
