@@ -17,6 +17,8 @@ struct Network {
   const ModelFactories& factories;
   void operator()(const MlpOptions& options) const { mlp(net, options); }
   void operator()(const Lenet5Options& options) const { lenet5(net, options); }
+  void operator()(const GptOptions&) const { fail("gpt"); }
+  void operator()(const LlamaOptions&) const { fail("llama"); }
   void operator()(const LayerList& layers) const { layer_list(net, layers); }
   void operator()(const CustomModelOptions& options) const {
     const auto found = factories.find(options.name);

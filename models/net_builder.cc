@@ -51,8 +51,9 @@ Init weight_init(const InitOptions& init, double fan_in, double fan_out) {
 }  // namespace
 
 NetBuilder::NetBuilder(const BuildRequest& request) : request_(request) {
-  data_ = graph_.input(kDataInput, {with_batch(request.batch, request.sample), DType::kF32});
-  labels_ = graph_.input("labels", {{request.batch}, DType::kI32});
+  data_ =
+      graph_.input(kDataInput, {with_batch(request.batch, request.sample), request.sample_type});
+  labels_ = graph_.input("labels", {with_batch(request.batch, request.labels), DType::kI32});
   weights_ = graph_.input("weights", {{request.batch}, DType::kF32});
 }
 

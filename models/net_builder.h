@@ -2,7 +2,8 @@
 // "<layer>/bias".
 //
 // The graph is built for one micro-batch as if there were one device. Its inputs are "data"
-// (B, sample...), "labels" (B) and "weights" (B), in this order: a batch of the data loader.
+// (B, sample...), "labels" (B, labels...) and "weights" (B), in this order: a batch of the data
+// loader.
 #pragma once
 
 #include <string>
@@ -14,10 +15,12 @@
 namespace trireme::models {
 
 struct BuildRequest {
-  int64_t batch = 1;     // samples of a micro-batch
-  core::Shape sample;    // of one sample: (H, W, C) for images
-  int64_t classes = 0;   // of the data's labels
-  bool training = true;  // false: an eval graph, where dropout does nothing
+  int64_t batch = 1;                            // samples of a micro-batch
+  core::Shape sample;                           // of one sample: (H, W, C) for images
+  int64_t classes = 0;                          // of the data's labels
+  bool training = true;                         // false: an eval graph, where dropout does nothing
+  core::DType sample_type = core::DType::kF32;  // kI32: tokens below classes
+  core::Shape labels{};                         // of one sample: () for one label, (S) one a token
 };
 
 class NetBuilder {
