@@ -102,6 +102,10 @@ struct SigmoidLayer {
   bool operator==(const SigmoidLayer&) const = default;
 };
 
+struct SiluLayer {
+  bool operator==(const SiluLayer&) const = default;
+};
+
 struct FlattenLayer {
   bool operator==(const FlattenLayer&) const = default;
 };
@@ -143,7 +147,7 @@ inline constexpr char kDataInput[] = "data";
 struct LayerOptions {
   using Op = std::variant<std::monostate, LinearLayer, Conv2dLayer, MaxPool2dLayer,
                           AveragePool2dLayer, ReluLayer, GeluLayer, TanhLayer, SigmoidLayer,
-                          FlattenLayer, ReshapeLayer, AddLayer, ScaleLayer, DropoutLayer,
+                          SiluLayer, FlattenLayer, ReshapeLayer, AddLayer, ScaleLayer, DropoutLayer,
                           SoftmaxCrossEntropyLayer, MeanSquaredErrorLayer>;
   std::string name;
   // Names of earlier layers, or kDataInput. A loaded job has every name filled in: two for add,

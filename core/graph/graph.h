@@ -14,7 +14,6 @@
 
 namespace trireme::core {
 
-using ValueId = int32_t;
 using NodeId = int32_t;
 constexpr ValueId kNoValue = -1;
 constexpr NodeId kNoNode = -1;
@@ -38,6 +37,7 @@ struct Value {
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
   Init init;                     // of a parameter
+  SplitHint split;               // of a parameter: where the tensor axis may cut it
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
@@ -66,7 +66,7 @@ struct NamedSum {
 class Graph {
  public:
   ValueId input(std::string name, ValueType type);
-  ValueId parameter(std::string name, ValueType type, Init init);
+  ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
 
   // Appends a node, infers its outputs' types and names them after it ("conv1", "conv1:1", ...).
   // Throws InvalidArgument, with the node's name in front, if the op refuses the inputs.

@@ -13,6 +13,7 @@ static_assert(static_cast<int>(core::ActivationKind::kGelu) == job::Activation::
 static_assert(static_cast<int>(core::ActivationKind::kGeluTanh) == job::Activation::GELU_TANH);
 static_assert(static_cast<int>(core::ActivationKind::kTanh) == job::Activation::TANH);
 static_assert(static_cast<int>(core::ActivationKind::kSigmoid) == job::Activation::SIGMOID);
+static_assert(static_cast<int>(core::ActivationKind::kSilu) == job::Activation::SILU);
 
 // The case of a oneof that is an alternative of a variant.
 template <typename T, typename Io, typename Variant, typename Fields>
@@ -92,6 +93,7 @@ void bind_operation(Io& io, models::LayerOptions::Op& op) {
   });
   choose<TanhLayer>(io, "tanh", op);
   choose<SigmoidLayer>(io, "sigmoid", op);
+  choose<SiluLayer>(io, "silu", op);
   choose<FlattenLayer>(io, "flatten", op);
   choose<ReshapeLayer>(io, "reshape", op,
                        [](auto& fields, ReshapeLayer& o) { fields("dims", o.dims); });

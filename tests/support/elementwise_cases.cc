@@ -60,7 +60,8 @@ std::vector<OpCase> activation_cases() {
   std::vector<OpCase> cases;
   Random random(1);
   for (auto kind : {ActivationKind::kNone, ActivationKind::kRelu, ActivationKind::kGelu,
-                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid}) {
+                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid,
+                    ActivationKind::kSilu}) {
     for (const Shape& shape : kShapes) {
       const bool kinked = kind == ActivationKind::kRelu;
       cases.push_back({.name = fmt::format("{} {}", name_of(kind), shape.str()),

@@ -13,6 +13,7 @@ std::vector<OpCase> elementwise_cases();  // add, scale, dropout
 std::vector<OpCase> cross_entropy_cases();
 std::vector<OpCase> mean_squared_error_cases();
 std::vector<OpCase> accuracy_cases();
+std::vector<OpCase> causal_attention_cases();
 
 // All of the above.
 std::vector<OpCase> light_op_cases();

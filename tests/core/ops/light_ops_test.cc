@@ -20,6 +20,7 @@ TEST_P(LightOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST_P(LightOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST_P(LightOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST_P(LightOps, Accuracy) { check(accuracy_cases()); }
+TEST_P(LightOps, CausalAttention) { check(causal_attention_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Threads, LightOps, testing::Values(1, 3));
 

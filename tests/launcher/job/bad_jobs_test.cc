@@ -581,7 +581,7 @@ model {
 layer { name: "a" }
 layer { name: "loss" softmax_cross_entropy {} }
 })",
-     R"(a.txtpb:5:1: model.layer[0] expects one of linear, conv2d, max_pool2d, average_pool2d, relu, gelu, tanh, sigmoid, flatten, reshape, add, scale, dropout, softmax_cross_entropy, mean_squared_error: add e.g. linear { outputs: 10 })"},
+     R"(a.txtpb:5:1: model.layer[0] expects one of linear, conv2d, max_pool2d, average_pool2d, relu, gelu, tanh, sigmoid, silu, flatten, reshape, add, scale, dropout, softmax_cross_entropy, mean_squared_error: add e.g. linear { outputs: 10 })"},
     {"LayerNamedTwice", R"(@D
 @T
 @O
@@ -682,7 +682,7 @@ model {
 layer { name: "a" relu {} tanh {} }
 layer { name: "loss" softmax_cross_entropy {} }
 })",
-     R"(a.txtpb:5:27: model.layer[0].tanh stands beside model.layer[0].relu (line 5), but only one of linear, conv2d, max_pool2d, average_pool2d, relu, gelu, tanh, sigmoid, flatten, reshape, add, scale, dropout, softmax_cross_entropy, mean_squared_error may be given; remove one)"},
+     R"(a.txtpb:5:27: model.layer[0].tanh stands beside model.layer[0].relu (line 5), but only one of linear, conv2d, max_pool2d, average_pool2d, relu, gelu, tanh, sigmoid, silu, flatten, reshape, add, scale, dropout, softmax_cross_entropy, mean_squared_error may be given; remove one)"},
     {"Conv2dOptions", R"(@D
 @T
 @O

@@ -16,6 +16,7 @@ model {
   layer { name: "gelu" gelu {} }
   layer { name: "tanh" tanh {} }
   layer { name: "sigmoid" sigmoid {} }
+  layer { name: "silu" silu {} }
   layer { name: "flatten" flatten {} }
   layer { name: "linear1" linear { outputs: 12 init { xavier_uniform {} } } }
   layer { name: "linear2" linear { outputs: 12 init { normal {} } } }
