@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/base/activation_kind.h"
+#include "core/graph/sharding.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/linear.h"
 #include "core/ops/pool2d.h"
@@ -63,6 +64,7 @@ struct LinearLayer {
   bool bias = true;
   core::LinearOptions op;
   InitOptions init;
+  core::SplitHint split{};  // where tensor parallelism may cut the weight
   bool operator==(const LinearLayer&) const = default;
 };
 

@@ -207,7 +207,7 @@ TEST_F(Tokens, LoaderNamesTheSampleOfABadToken) {
                 {.global_batch = 1000, .micro_batch = 1000}, ordinary_memory());
   loader.start(0);
   EXPECT_THAT(bad_data_message([&] { loader.next(); }),
-              HasSubstr("token 65423 at position 5001 is not below the vocabulary, 997"));
+              HasSubstr("token 65392 at position 5001 is not below the vocabulary, 997"));
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ model {
 data { train { text { files: "a.bin" } } }
 @T
 @O)",
-     R"(a.txtpb:1:37: model.gpt.heads (5) must divide model.gpt.width (384); nearest: 4, 6)"},
+     R"(a.txtpb:1:36: model.gpt.heads (5) must divide model.gpt.width (384); nearest: 4, 6)"},
     {"GptWithoutSizes", R"(model { gpt { layers: 1 } }
 data { train { text { files: "a.bin" } } }
 @T
@@ -102,7 +102,7 @@ a.txtpb:1:47: model.llama.kv_heads (5) must divide model.llama.heads (12); neare
 data { train { tokens { files: "a.bin" context: 1025 vocabulary: 50258 } } }
 @T
 @O)",
-     R"(a.txtpb:1:15: model.gpt.vocabulary (50257) must be at least that of data.train.tokens (50258)
+     R"(a.txtpb:1:9: model.gpt.vocabulary (50257) must be at least that of data.train.tokens (50258)
 a.txtpb:2:40: data.train.tokens.context (1025) must be at most model.gpt.context (1024))"},
     {"TextForPictures", R"(@M
 data { train { text { files: "a.bin" context: 3 } } }
@@ -152,7 +152,7 @@ optimizer {
 data { train { custom { name: "mine" } idx { images: "a" labels: "b" } } }
 @T
 @O)",
-     R"(a.txtpb:2:40: data.train.idx stands beside data.train.custom (line 2), but only one of idx, synthetic, custom may be given; remove one)"},
+     R"(a.txtpb:2:40: data.train.idx stands beside data.train.custom (line 2), but only one of idx, synthetic, tokens, text, custom may be given; remove one)"},
     {"EpochsAndSteps", R"(@M
 @D
 @O
@@ -166,7 +166,7 @@ model {
   layer { name: "a" relu {} }
   layer { name: "b" relu {} }
 })",
-     R"(a.txtpb:6:3: model.layer stands beside model.lenet5 (line 5), but only one of mlp, lenet5, custom, layer may be given; remove one)"},
+     R"(a.txtpb:6:3: model.layer stands beside model.lenet5 (line 5), but only one of mlp, lenet5, gpt, llama, custom, layer may be given; remove one)"},
     {"LayersAndNetwork", R"(@D
 @T
 @O
@@ -174,7 +174,7 @@ model {
   layer { name: "l" softmax_cross_entropy {} }
   mlp {}
 })",
-     R"(a.txtpb:6:3: model.mlp stands beside model.layer (line 5), but only one of mlp, lenet5, custom, layer may be given; remove one)"},
+     R"(a.txtpb:6:3: model.mlp stands beside model.layer (line 5), but only one of mlp, lenet5, gpt, llama, custom, layer may be given; remove one)"},
     {"TextForInteger", R"(@M
 @D
 train { global_batch: "8" epochs: 1 }
@@ -343,7 +343,7 @@ a.txtpb:1:1: optimizer is missing: add e.g. optimizer { adamw { lr: 1e-3 } })"},
 @T
 @O
 model {})",
-     R"(a.txtpb:4:1: model expects one of mlp, lenet5, custom, layer: add e.g. lenet5 {})"},
+     R"(a.txtpb:4:1: model expects one of mlp, lenet5, gpt, llama, custom, layer: add e.g. lenet5 {})"},
     {"MissingBatch", R"(@M
 @D
 @O
@@ -358,7 +358,7 @@ train { global_batch: 8 })",
 @T
 @O
 data { train {} })",
-     R"(a.txtpb:4:8: data.train expects one of idx, synthetic, custom: add e.g. synthetic {})"},
+     R"(a.txtpb:4:8: data.train expects one of idx, synthetic, tokens, text, custom: add e.g. synthetic {})"},
     {"MissingRule", R"(@M
 @D
 @T
