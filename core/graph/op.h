@@ -81,7 +81,8 @@ class Op;
 using OpPtr = std::shared_ptr<const Op>;
 using ValueId = int32_t;
 
-// A node that is a collective: input 0 is sent, output 0 received. It runs no kernel.
+// What an op is that no kernel computes: a collective over the ranks of a group, from input 0 to
+// output 0 (counts as CollectiveCall has them).
 struct Exchange {
   CollectiveKind kind = CollectiveKind::kAllReduce;
   ReduceOp op = ReduceOp::kSum;
@@ -105,9 +106,6 @@ class Op {
 
   virtual Cost cost(const NodeTypes& types) const = 0;
 
-  // Set where the op is a collective over the tensor axis instead of a kernel.
-  virtual const Exchange* exchange() const { return nullptr; }
-
   // The ways to run over the tensor axis, those worth preferring first. The default: not cut.
   virtual std::vector<ShardingRule> shardings(const ShardingRequest& request) const;
   // The op on one rank's part under a rule of the above, or null if it is this one.
@@ -124,6 +122,8 @@ class Op {
   virtual int view_of() const { return -1; }
   // The input whose memory output 0 may take over, if nobody needs that input afterwards, or -1.
   virtual int may_overwrite() const { return -1; }
+  // What the transport does in place of a kernel, or null.
+  virtual const Exchange* exchange() const { return nullptr; }
   // True if the outputs are sums over the samples of the step (losses, metrics, parameter
   // gradients): KernelArgs::accumulate is then honoured.
   virtual bool accumulates() const { return false; }
