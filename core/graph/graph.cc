@@ -26,6 +26,10 @@ ValueId Graph::input(std::string name, ValueType type) {
   return new_value({.name = std::move(name), .type = type, .role = Role::kInput});
 }
 
+ValueId Graph::state(std::string name, ValueType type) {
+  return new_value({.name = std::move(name), .type = type, .role = Role::kState});
+}
+
 ValueId Graph::parameter(std::string name, ValueType type, Init init, SplitHint split) {
   if (type.elements() == 0) fail("[graph] parameter '{}' is empty: {}", name, type.str());
   if (split.dim >= type.shape.rank())

@@ -73,6 +73,10 @@ class Graph {
  public:
   ValueId input(std::string name, ValueType type);
   ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
+  // A value that lives as long as the session: a cache of keys and values.
+  ValueId state(std::string name, ValueType type);
+  // What a node makes stays as it is until the node runs again, for the host to read.
+  void keep(ValueId id) { values_[id].role = Role::kState; }
 
   // Appends a node, infers its outputs' types and names them after it ("conv1", "conv1:1", ...).
   // Throws InvalidArgument, with the node's name in front, if the op refuses the inputs.
