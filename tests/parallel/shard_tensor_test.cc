@@ -10,21 +10,106 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "models/model.h"
 #include "parallel/groups.h"
 #include "tests/support/graph_run.h"
 #include "tests/support/ranks.h"
-#include "tests/support/tensor_nets.h"
 
 namespace trireme::parallel {
 namespace {
 
+using core::ActivationKind;
 using core::Graph;
 using core::Role;
 using test::GraphFeeds;
 using test::GraphValues;
+using ::testing::ElementsAre;
+
+// A network and a batch for it.
+struct Net {
+  std::string name;
+  Graph forward;
+  GraphFeeds feeds;
+};
+
+constexpr int64_t kBatch = 4, kPositions = 6;
+
+std::vector<float> normals(int64_t count) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+std::vector<int32_t> numbers(int64_t count, int32_t below, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<int32_t> values(count);
+  for (int32_t& value : values) value = static_cast<int32_t>(random() % below);
+  return values;
+}
+
+Net classifier(std::string name, models::ModelOptions options, core::Shape sample) {
+  constexpr int32_t kClasses = 7;
+  const models::BuildRequest request{.batch = kBatch, .sample = sample, .classes = kClasses};
+  Net net{std::move(name), models::build_model(options, request), {}};
+  net.feeds.floats["data"] = normals(kBatch * sample.elements());
+  net.feeds.floats["weights"] = {1, 0.5f, 2, 0};
+  net.feeds.integers["labels"] = numbers(kBatch, kClasses, 1);
+  return net;
+}
+
+Net mlp_net(std::vector<int64_t> hidden, ActivationKind activation) {
+  const models::MlpOptions options{
+      .hidden = std::move(hidden), .activation = activation, .dropout = 0.2f, .classes = 7};
+  return classifier("mlp", {.network = options, .place = {}}, {11});
+}
+
+Net lenet_net() {
+  return classifier("lenet5", {.network = models::Lenet5Options{.classes = 7}, .place = {}},
+                    {16, 16, 1});
+}
+
+Net language_net(std::string name, models::ModelOptions options, int32_t vocabulary) {
+  const models::BuildRequest request{.batch = kBatch,
+                                     .sample = {kPositions},
+                                     .classes = vocabulary,
+                                     .sample_type = core::DType::kI32,
+                                     .labels = {kPositions}};
+  Net net{std::move(name), models::build_model(options, request), {}};
+  net.feeds.integers["data"] = numbers(kBatch * kPositions, vocabulary, 2);
+  net.feeds.integers["labels"] = numbers(kBatch * kPositions, vocabulary, 3);
+  net.feeds.integers["labels"][4] = -100;
+  net.feeds.floats["weights"] = {1, 0.5f, 0, 2};
+  return net;
+}
+
+// A prime vocabulary, heads of odd size.
+Net gpt_net(bool tied) {
+  const models::GptOptions options{.layers = 2,
+                                   .width = 36,
+                                   .heads = 12,
+                                   .context = 7,
+                                   .vocabulary = 29,
+                                   .hidden = 60,
+                                   .dropout = 0.2f,
+                                   .tied = tied};
+  return language_net(tied ? "gpt, tied" : "gpt", {.network = options, .place = {}}, 29);
+}
+
+Net llama_net() {
+  const models::LlamaOptions options{.layers = 2,
+                                     .width = 48,
+                                     .heads = 24,
+                                     .kv_heads = 12,
+                                     .hidden = 36,
+                                     .context = 6,
+                                     .vocabulary = 31};
+  return language_net("llama", {.network = options, .place = {}}, 31);
+}
 
 Graph differentiated(Graph graph) {
-  core::differentiate(graph, {.global_batch = 5});
+  core::differentiate(graph, {.global_batch = kBatch});
   return graph;
 }
 
@@ -83,7 +168,7 @@ void expect_close(const std::vector<double>& got, const std::vector<double>& wan
     ASSERT_NEAR(got[i], want[i], 4e-6 * largest) << name << "[" << i << "]";
 }
 
-void expect_equal_to_one_rank(const test::TensorNet& net, int ranks, bool sequence) {
+void expect_equal_to_one_rank(const Net& net, int ranks, bool sequence) {
   SCOPED_TRACE(fmt::format("{} on {} ranks{}", net.name, ranks, sequence ? ", by rows" : ""));
   const Graph one_graph = differentiated(net.forward);
   const GraphValues one = test::run_graph(one_graph, net.feeds);
@@ -101,7 +186,9 @@ void expect_equal_to_one_rank(const test::TensorNet& net, int ranks, bool sequen
   }
 }
 
-std::vector<std::string> exchanges(const Graph& graph) {
+std::vector<std::string> exchanges(const Net& net, int ranks, bool sequence) {
+  const Graph graph = differentiated(
+      shard_tensor(net.forward, {.place = {ranks, 1, kTensorGroup}, .sequence = sequence}));
   std::vector<std::string> names;
   for (const core::Node& node : graph.nodes())
     if (node.op->exchange() != nullptr) names.push_back(node.name);
@@ -111,16 +198,30 @@ std::vector<std::string> exchanges(const Graph& graph) {
 TEST(ShardTensor, MlpEqualsOneRank) {
   for (int ranks : {2, 3, 4})
     for (bool sequence : {false, true}) {
-      expect_equal_to_one_rank(test::mlp_net({24, 36, 12, 24}, core::ActivationKind::kRelu), ranks,
-                               sequence);
-      expect_equal_to_one_rank(test::mlp_net({12}, core::ActivationKind::kGelu), ranks, sequence);
+      expect_equal_to_one_rank(mlp_net({24, 36, 12, 24}, ActivationKind::kRelu), ranks, sequence);
+      expect_equal_to_one_rank(mlp_net({12}, ActivationKind::kGelu), ranks, sequence);
     }
 }
 
+TEST(ShardTensor, Lenet5EqualsOneRank) {
+  for (int ranks : {2, 3, 4}) expect_equal_to_one_rank(lenet_net(), ranks, false);
+}
+
+TEST(ShardTensor, GptEqualsOneRank) {
+  for (int ranks : {2, 3, 4})
+    for (bool sequence : {false, true})
+      for (bool tied : {true, false}) expect_equal_to_one_rank(gpt_net(tied), ranks, sequence);
+}
+
+TEST(ShardTensor, LlamaEqualsOneRank) {
+  for (int ranks : {2, 3, 4})
+    for (bool sequence : {false, true}) expect_equal_to_one_rank(llama_net(), ranks, sequence);
+}
+
 TEST(ShardTensor, MlpHasTheCollectivesOfTheBook) {
-  const test::TensorNet net = test::mlp_net({24, 12}, core::ActivationKind::kNone);
-  const Graph graph = differentiated(shard_tensor(net.forward, {.place = {2, 1, kTensorGroup}}));
-  EXPECT_THAT(exchanges(graph), ::testing::ElementsAre("fc2/all_reduce"));
+  const Net net = mlp_net({24, 12, 8}, ActivationKind::kTanh);
+  EXPECT_THAT(exchanges(net, 2, false),
+              ElementsAre("fc2/all_reduce", "fc4/all_reduce", "fc2/share/grad_input"));
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ class GraphRun {
   }
 
   void run_kernel(const Node& node) {
-    const std::vector<core::ValueType> in = graph_.input_types(node), out = graph_.output_types(node);
+    const std::vector<core::ValueType> in = graph_.input_types(node),
+                                       out = graph_.output_types(node);
     const core::NodeTypes types{in, out};
     const auto kernel =
         node.op->cpu_kernel(types, {.seed = feeds_.seed, .node_name = node.name, .threads = 1});

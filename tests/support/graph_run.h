@@ -15,9 +15,10 @@ namespace trireme::test {
 using GraphValues = std::map<std::string, std::vector<double>>;
 
 struct GraphFeeds {
-  std::map<std::string, std::vector<float>> floats;    // inputs by name
+  std::map<std::string, std::vector<float>> floats;  // inputs by name
   std::map<std::string, std::vector<int32_t>> integers;
-  uint64_t seed = 3;  // of parameters' first values, which are slices of the whole's, and of dropout
+  uint64_t seed =
+      3;  // of parameters' first values, which are slices of the whole's, and of dropout
 };
 
 // `group`: the ranks of the tensor axis, for nodes that are exchanges; null: there are none.
