@@ -42,6 +42,7 @@ TEST(EmulatedOps, NormGradients) { check(norm_grad_cases()); }
 TEST(EmulatedOps, SwiGlu) { check(swiglu_cases()); }
 TEST(EmulatedOps, Rotary) { check(rotary_cases()); }
 TEST(EmulatedOps, CausalAttention) { check(causal_attention_cases()); }
+TEST(EmulatedOps, SplitOps) { check(split_cases()); }
 TEST(EmulatedOps, CachedAttention) {
   for (const emulator::Schedule schedule : all_schedules())
     check_cached_attention(*make_emulator_device(schedule, false));

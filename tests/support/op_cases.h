@@ -19,6 +19,7 @@ std::vector<OpCase> norm_grad_cases();  // NormGrad and NormGradWeight by themse
 std::vector<OpCase> swiglu_cases();
 std::vector<OpCase> rotary_cases();
 std::vector<OpCase> causal_attention_cases();
+std::vector<OpCase> split_cases();  // what tensor parallelism leaves of dropout and losses; copies
 
 // All of the above.
 std::vector<OpCase> light_op_cases();

@@ -26,6 +26,7 @@ TEST_P(LightOps, NormGradients) { check(norm_grad_cases()); }
 TEST_P(LightOps, SwiGlu) { check(swiglu_cases()); }
 TEST_P(LightOps, Rotary) { check(rotary_cases()); }
 TEST_P(LightOps, CausalAttention) { check(causal_attention_cases()); }
+TEST_P(LightOps, SplitOps) { check(split_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Threads, LightOps, testing::Values(1, 3));
 
