@@ -18,10 +18,11 @@
 
 namespace trireme::models {
 
-// Of language models: logits of the tokens that come after `positions` (B) i32 others, whose keys
-// and values are kept in caches "<attention>/cache". Instead of labels, weights and a loss.
+// Of language models, instead of labels, weights and a loss: the tokens come after `positions`
+// (B) i32 others, whose keys and values are kept in states "<attention>/cache".
 struct GenerationRequest {
   int64_t cache_positions = 0;  // tokens that a cache has room for
+  bool logits = true;           // kept as "head"; else the caches are all that is made
 };
 
 struct BuildRequest {
