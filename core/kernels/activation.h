@@ -35,10 +35,7 @@ struct SigmoidFunction {
 };
 
 struct SiluFunction {
-  TRIREME_HOST_DEVICE float operator()(float x) const {
-    const float y = x * fast_sigmoid(x);
-    return x == -INFINITY ? -0.0f : y;  // not 0 times infinity
-  }
+  TRIREME_HOST_DEVICE float operator()(float x) const { return x * fast_sigmoid(x); }
   // d(x s)/dx = s + x s (1 - s) = s (1 + x (1 - s))
   TRIREME_HOST_DEVICE float derivative(float x) const {
     const float s = fast_sigmoid(x);

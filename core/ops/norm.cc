@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/ops/expect.h"
+#include "core/ops/norm_rows.h"
 
 namespace trireme::core {
 namespace {
@@ -95,6 +96,10 @@ std::vector<ValueType> NormGradWeight::infer(std::span<const ValueType> inputs) 
 
 Cost NormGradWeight::cost(const NodeTypes& types) const { return cost_of(types, 5); }
 
-int64_t NormGradWeight::workspace_cap(const NodeTypes&, DeviceKind) const { return 0; }
+// CUDA: both sums of each part of the rows.
+int64_t NormGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
+  if (device == DeviceKind::kCpu) return 0;
+  return 2 * norm_row_parts(NormRows(options_, types.inputs[0]).rows) * types.outputs[0].bytes();
+}
 
 }  // namespace trireme::core

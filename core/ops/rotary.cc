@@ -12,7 +12,7 @@ void check_options(std::string_view op, const RotaryOptions& o) {
     fail("[{}] expects an even head_dim, got {}", op, o.head_dim);
   if (o.heads < 0 || o.heads > o.total_heads || o.total_heads < 1)
     fail("[{}] expects 0 <= heads <= total_heads, got {} of {}", op, o.heads, o.total_heads);
-  if (!(o.theta > 0)) fail("[{}] expects theta > 0, got {}", op, o.theta);
+  if (!(o.theta >= 1)) fail("[{}] expects theta >= 1, got {}", op, o.theta);
 }
 
 }  // namespace
@@ -27,9 +27,6 @@ std::vector<ValueType> Rotary::infer(std::span<const ValueType> inputs) const {
   const ValueType positions = operand(inputs, 1);
   if (positions.present())
     expect_type(type(), "positions", positions, {{x.shape[0]}, DType::kI32}, "one a sample");
-  if ((positions.present() || options_.max_positions != 0) && x.shape[1] > options_.max_positions)
-    fail("[{}] expects at most max_positions ({}) positions, got x {}", type(),
-         options_.max_positions, x.str());
   return {x};
 }
 

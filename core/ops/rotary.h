@@ -4,17 +4,14 @@
 //   y[i]       = x[i] cos a - x[i + D/2] sin a
 //   y[i + D/2] = x[i + D/2] cos a + x[i] sin a,   a = p theta^(-2 i / D),  p = positions[b] + s
 // The angle is rounded to f32, as are theta's powers: so do the models that were trained with it.
+// Cosines are computed on the way, once a row for all heads; there is no table of positions.
 //
 //   x          (B, S, total_heads D), f32: of queries, keys and values side by side, `heads` are
 //              the first two
 //   positions  (B), i32, optional: where each sample begins; 0 without it
 //   y          x's type; may take over x's memory
 //
-// Positions must lie below max_positions, which is S where it is 0 and no positions are given. A
-// position outside reads nothing: its row is NaN.
-//
-// Throws InvalidArgument if D is odd, shapes differ, `heads` exceeds total_heads, or S exceeds
-// max_positions.
+// Throws InvalidArgument if D is odd, shapes differ, `heads` exceeds total_heads, or theta < 1.
 // Source: Su et al., RoFormer (2021), section 3.4; the pairing of i with i + D/2 is that of Hugging
 // Face's Llama.
 #pragma once
@@ -28,7 +25,6 @@ struct RotaryOptions {
   int64_t total_heads = 1;
   int64_t head_dim = 2;
   float theta = 10000;
-  int64_t max_positions = 0;  // must be given with positions
 
   bool operator==(const RotaryOptions&) const = default;
 };

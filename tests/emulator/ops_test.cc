@@ -35,6 +35,11 @@ TEST(EmulatedOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST(EmulatedOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST(EmulatedOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST(EmulatedOps, Accuracy) { check(accuracy_cases()); }
+TEST(EmulatedOps, Embedding) { check(embedding_cases()); }
+TEST(EmulatedOps, Norm) { check(norm_cases()); }
+TEST(EmulatedOps, NormGradients) { check(norm_grad_cases()); }
+TEST(EmulatedOps, SwiGlu) { check(swiglu_cases()); }
+TEST(EmulatedOps, Rotary) { check(rotary_cases()); }
 
 TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }
 
