@@ -28,4 +28,10 @@ AttentionShape attention_shape(std::string_view op, const AttentionOptions& opti
           .scale = scale != 0 ? scale : 1 / std::sqrt(static_cast<float>(head_dim))};
 }
 
+void expect_gpu_head(std::string_view op, const AttentionShape& shape) {
+  if (shape.head_dim > kWidestGpuHead)
+    fail("[{}] expects head_dim of at most {} on a GPU, got {}", op, kWidestGpuHead,
+         shape.head_dim);
+}
+
 }  // namespace trireme::core

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/base/host_device.h"
 #include "core/base/shape.h"
 
 namespace trireme::core {
@@ -29,12 +30,18 @@ struct AttentionShape {
   int64_t head_dim = 0;
   float scale = 0;
 
-  int64_t group() const { return heads / kv_heads; }          // query heads to a key head
-  int64_t out_row() const { return heads * head_dim; }        // numbers in a row of y
-  int64_t kv_row() const { return 2 * kv_heads * head_dim; }  // in a row of a cache
-  int64_t qkv_row() const { return out_row() + kv_row(); }
-  int64_t key_offset() const { return out_row(); }  // of key head 0 in a row of qkv
-  int64_t value_offset() const { return out_row() + kv_heads * head_dim; }
+  TRIREME_HOST_DEVICE int64_t group() const {
+    return heads / kv_heads;
+  }  // query heads to a key head
+  TRIREME_HOST_DEVICE int64_t out_row() const { return heads * head_dim; }  // numbers in a row of y
+  TRIREME_HOST_DEVICE int64_t kv_row() const {
+    return 2 * kv_heads * head_dim;
+  }  // in a row of a cache
+  TRIREME_HOST_DEVICE int64_t qkv_row() const { return out_row() + kv_row(); }
+  TRIREME_HOST_DEVICE int64_t key_offset() const {
+    return out_row();
+  }  // of key head 0 in a row of qkv
+  TRIREME_HOST_DEVICE int64_t value_offset() const { return out_row() + kv_heads * head_dim; }
 };
 
 // Throws InvalidArgument "[op] expects ..., got ..." unless heads, kv_heads and head_dim are
@@ -42,6 +49,10 @@ struct AttentionShape {
 // empty.
 AttentionShape attention_shape(std::string_view op, const AttentionOptions& options,
                                const ValueType& qkv);
+
+// The CUDA kernels hold a row of sums in registers. Throws InvalidArgument for wider heads.
+constexpr int64_t kWidestGpuHead = 256;
+void expect_gpu_head(std::string_view op, const AttentionShape& shape);
 
 // Workers of the CPU's kernels that the workspace has room for.
 constexpr int64_t kMostAttentionWorkers = 64;
