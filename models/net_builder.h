@@ -77,7 +77,8 @@ class NetBuilder {
                      bool bias);
   NormedSum norm(const std::string& name, core::ValueId x, core::ValueId residual,
                  const core::NormOptions& options, bool bias);
-  core::ValueId rotary(const std::string& name, core::ValueId x, core::RotaryOptions options);
+  core::ValueId rotary(const std::string& name, core::ValueId x,
+                       const core::RotaryOptions& options);
   // Causal; while generating, over a cache.
   core::ValueId attention(const std::string& name, core::ValueId qkv,
                           const core::AttentionOptions& options);

@@ -31,11 +31,9 @@ Inference::Inference(Device& device, std::vector<Graph> graphs)
       layout_(make_flat_layout(graphs.back(), 0, 1)),
       transport_(std::make_unique<NoTransport>()),
       prepared_(graphs.size()) {
-  for (Graph& graph : graphs) {
-    if (!graph.losses().empty()) fail("[inference] expects graphs without a loss");
+  for (Graph& graph : graphs)
     programs_.push_back(
         build_program(std::move(graph), layout_, {.name = "inference", .device = device.kind()}));
-  }
   check_states();
   parameters_ = Buffer(device, layout_.total_elements * size_of(DType::kF32));
   state_ = Buffer(device, largest(&Program::state_bytes));

@@ -17,7 +17,7 @@ class Inference {
  public:
   // Builds a program of each graph, allocates every arena and makes every kernel. The last graph
   // has all parameters and states that the others have. `device` outlives this.
-  // Throws InvalidArgument for graphs with losses, or whose states differ.
+  // Throws InvalidArgument for graphs whose states differ.
   Inference(Device& device, std::vector<Graph> graphs);
   ~Inference();
 

@@ -1,4 +1,6 @@
 // Both language models against PyTorch: loss, every gradient, and 20 steps of AdamW.
+#include "tests/support/language_golden.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -7,7 +9,6 @@
 #include "core/optim/parameter_groups.h"
 #include "core/program/build.h"
 #include "models/model.h"
-#include "tests/support/language_golden.h"
 #include "tests/support/small_session.h"
 
 namespace trireme::test {
@@ -31,13 +32,12 @@ SessionPlan plan_of(const GoldenLanguage& golden) {
   SessionPlan plan{.optimizer = golden.adamw, .seed = 3, .global_batch = golden.batch};
   plan.layout = make_flat_layout(train, 1 << 20, 1);
   plan.ranges = update_ranges(plan.layout, golden.adamw, {});
-  plan.control = {.schedule = {.base_lr = golden.lr},
-                  .clip_norm = golden.clip_norm,
-                  .nominal_count = terms};
+  plan.control = {
+      .schedule = {.base_lr = golden.lr}, .clip_norm = golden.clip_norm, .nominal_count = terms};
   plan.control.beta1 = golden.adamw.beta1;
   plan.control.beta2 = golden.adamw.beta2;
-  plan.train = build_program(std::move(train), plan.layout,
-                             {.micro_batch = golden.batch, .update = true});
+  plan.train =
+      build_program(std::move(train), plan.layout, {.micro_batch = golden.batch, .update = true});
   plan.eval = build_program(models::build_model(golden.model, request_of(golden, false)),
                             plan.layout, {.name = "eval", .micro_batch = golden.batch});
   return plan;
