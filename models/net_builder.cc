@@ -172,12 +172,9 @@ NormedSum NetBuilder::norm(const std::string& name, ValueId x, ValueId residual,
   return {outputs[0], outputs[2]};
 }
 
-ValueId NetBuilder::rotary(const std::string& name, ValueId x, core::RotaryOptions options) {
+ValueId NetBuilder::rotary(const std::string& name, ValueId x, const core::RotaryOptions& options) {
   std::vector<ValueId> inputs{x};
-  if (request_.generation) {
-    options.max_positions = request_.generation->cache_positions;
-    inputs.push_back(positions_);
-  }
+  if (request_.generation) inputs.push_back(positions_);
   return op(name, std::make_shared<core::Rotary>(options), std::move(inputs));
 }
 

@@ -18,10 +18,11 @@
 
 namespace trireme::models {
 
-// Of language models: logits of the tokens that come after `positions` (B) i32 others, whose keys
-// and values are kept in caches "<attention>/cache". Instead of labels, weights and a loss.
+// Of language models, instead of labels, weights and a loss: the tokens come after `positions`
+// (B) i32 others, whose keys and values are kept in states "<attention>/cache".
 struct GenerationRequest {
   int64_t cache_positions = 0;  // tokens that a cache has room for
+  bool logits = true;           // kept as "head"; else the caches are all that is made
 };
 
 struct BuildRequest {
@@ -76,7 +77,8 @@ class NetBuilder {
                      bool bias);
   NormedSum norm(const std::string& name, core::ValueId x, core::ValueId residual,
                  const core::NormOptions& options, bool bias);
-  core::ValueId rotary(const std::string& name, core::ValueId x, core::RotaryOptions options);
+  core::ValueId rotary(const std::string& name, core::ValueId x,
+                       const core::RotaryOptions& options);
   // Causal; while generating, over a cache.
   core::ValueId attention(const std::string& name, core::ValueId qkv,
                           const core::AttentionOptions& options);

@@ -43,6 +43,7 @@ void ResidualStream::add(const std::string& branch, const std::string& layer, Va
 }
 
 void language_head(NetBuilder& net, ResidualStream& stream, int64_t vocabulary, ValueId table) {
+  if (net.request().generation && !net.request().generation->logits) return;
   const ValueId x = stream.norm("norm");
   const ValueId logits = table != core::kNoValue
                              ? net.linear("head", x, table)
