@@ -277,6 +277,16 @@ std::vector<core::UpdateRange> DataSharding::update_ranges(
   return mine;
 }
 
+std::vector<core::ElementRange> DataSharding::gradient_ranges(core::ElementRange range) const {
+  if (zero_ == 0) return {range};
+  std::vector<core::ElementRange> mine;
+  for (const core::ShardMap::Piece& piece : map_.pieces(range)) {
+    const int64_t shift = zero_ >= 2 ? piece.shift : 0;
+    mine.push_back({piece.range.begin + shift, piece.range.end + shift});
+  }
+  return mine;
+}
+
 std::vector<core::ElementRange> DataSharding::norm_ranges(
     const std::vector<core::ElementRange>& all) const {
   if (zero_ == 0) return all;

@@ -26,6 +26,7 @@ struct TrainingOptions {
   int zero = 0;
   bool recompute = false;  // the blocks' activations, in backward
   int64_t bucket_bytes = int64_t{25} << 20;
+  bool sequence = false;  // TensorOptions::sequence
 };
 
 // `train` holds the forward pass only; its backward is appended here. With one rank the programs

@@ -63,7 +63,8 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .offset = offset,
                                  .elements = value.type.elements(),
                                  .gradient_offset = offset,
-                                 .trained = trained});
+                                 .trained = trained,
+                                 .partial_gradient = value.partial_gradient});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
   const auto close_bucket = [&] {
@@ -77,8 +78,11 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                               .end_parameter = static_cast<int>(layout.parameters.size())});
   };
 
-  const std::vector<ValueId> trained = trained_in_order(graph);
+  std::vector<ValueId> trained = trained_in_order(graph);
+  const auto partial = std::ranges::stable_partition(
+      trained, [&](ValueId id) { return !graph.value(id).partial_gradient; });
   for (ValueId id : trained) {
+    if (!partial.empty() && id == partial.front()) close_bucket();
     place(id, true);
     const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
     if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
