@@ -224,5 +224,71 @@ TEST(ShardTensor, MlpHasTheCollectivesOfTheBook) {
               ElementsAre("fc2/all_reduce", "fc4/all_reduce", "fc2/share/grad_input"));
 }
 
+TEST(ShardTensor, RowsTakeTheConjugatePairs) {
+  models::GptOptions options{
+      .layers = 1, .width = 8, .heads = 2, .context = 6, .vocabulary = 5, .tied = false};
+  const Net net = language_net("gpt", {.network = options, .place = {}}, 5);
+  EXPECT_THAT(
+      exchanges(net, 2, true),
+      ElementsAre("embedding/reduce_scatter", "block0/norm1/all_gather",
+                  "block0/attention/out/reduce_scatter", "block0/norm2/all_gather",
+                  "block0/mlp/fc2/reduce_scatter", "norm/all_gather", "loss/all_gather",
+                  "accuracy/all_gather", "norm/all_gather/grad_input",
+                  "block0/mlp/fc2/reduce_scatter/grad_input", "block0/norm2/all_gather/grad_input",
+                  "block0/attention/out/reduce_scatter/grad_input",
+                  "block0/norm1/all_gather/grad_input", "embedding/reduce_scatter/grad_input"));
+  EXPECT_THAT(exchanges(net, 2, false),
+              ElementsAre("embedding/all_reduce", "block0/attention/out/all_reduce",
+                          "block0/mlp/fc2/all_reduce", "loss/all_gather", "accuracy/all_gather",
+                          "norm/share/grad_input", "block0/norm2/share/grad_input",
+                          "block0/norm1/share/grad_input"));
+}
+
+// Masks are drawn by logical element: what is dropped does not depend on the cut.
+TEST(ShardTensor, FirstValuesAreSlicesOfTheWhole) {
+  const Net net = llama_net();
+  const GraphValues one = test::run_graph(net.forward, net.feeds);
+  for (const Ran& ran : run_sharded(net.forward, net.feeds, 3, true))
+    for (core::ValueId id : ran.graph.with_role(Role::kParameter)) {
+      const core::Value& value = ran.graph.value(id);
+      const std::vector<double>&local = ran.values.at(value.name), &whole = one.at(value.name);
+      core::for_each_run(
+          value.slice, value.type.shape, [&](int64_t to, int64_t from, int64_t count) {
+            EXPECT_TRUE(std::equal(&local[from], &local[from] + count, &whole[to])) << value.name;
+          });
+    }
+}
+
+std::string refusal(const Net& net, int ranks, bool sequence = false) {
+  try {
+    shard_tensor(net.forward, {.place = {ranks, 0, kTensorGroup}, .sequence = sequence});
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "it was accepted";
+}
+
+TEST(ShardTensor, RefusesWhatDoesNotDivide) {
+  EXPECT_EQ(refusal(mlp_net({9}, ActivationKind::kRelu), 2),
+            "layer 'fc1': the tensor axis (2 ranks) does not divide the 9 outputs of 'fc1/weight'; "
+            "nearest: 1 or 3 ranks, or 8 or 10 outputs");
+  const auto gpt = [](int64_t width, int64_t heads, int64_t vocabulary) {
+    const models::GptOptions options{
+        .layers = 1, .width = width, .heads = heads, .context = 6, .vocabulary = vocabulary};
+    return language_net("gpt", {.network = options, .place = {}}, static_cast<int32_t>(vocabulary));
+  };
+  EXPECT_EQ(refusal(gpt(36, 3, 29), 2),
+            "layer 'block0/attention': [causal_attention] expects the tensor axis (2 ranks) to "
+            "divide its 3 heads; nearest: 1 or 3 ranks, or 2 or 4 heads");
+  EXPECT_EQ(
+      refusal(gpt(35, 5, 29), 5, true),
+      "layer 'block0/norm1': the tensor axis (5 ranks) does not divide the 24 rows (samples x "
+      "positions) of 'embedding', which sequence parallelism cuts; nearest: 4 or 6 ranks, or "
+      "20 or 25 rows");
+  EXPECT_EQ(refusal(gpt(12, 4, 3), 4),
+            "layer 'embedding': the tensor axis (4 ranks) does not divide the 3 outputs of "
+            "'tokens/weight'; nearest: 3 ranks, or 4 outputs");
+}
+
 }  // namespace
 }  // namespace trireme::parallel
