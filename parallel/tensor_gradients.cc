@@ -7,8 +7,8 @@
 
 namespace trireme::parallel {
 
-std::vector<core::PlannedCollective> partial_gradient_sums(const core::FlatLayout& layout,
-                                                           const DataSharding& sharding) {
+std::vector<core::PlannedCollective> partial_gradient_sums(const DataSharding& sharding) {
+  const core::FlatLayout& layout = sharding.layout();
   constexpr int64_t kBytes = core::size_of(core::DType::kF32);
   std::vector<core::PlannedCollective> sums;
   for (size_t b = 0; b < layout.buckets.size(); ++b) {
@@ -26,14 +26,6 @@ std::vector<core::PlannedCollective> partial_gradient_sums(const core::FlatLayou
                                           layout.parameters[bucket.first_parameter].name)});
   }
   return sums;
-}
-
-std::vector<core::ElementRange> counted_gradients(const core::FlatLayout& layout, int tensor_rank) {
-  std::vector<core::ElementRange> ranges;
-  for (const core::FlatParameter& parameter : layout.parameters)
-    if (parameter.trained && (tensor_rank == 0 || !parameter.slice.is_whole()))
-      ranges.push_back({parameter.offset, parameter.offset + parameter.elements});
-  return ranges;
 }
 
 }  // namespace trireme::parallel

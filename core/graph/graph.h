@@ -91,6 +91,12 @@ class Graph {
   void add_metric(std::string name, ValueId value);
   void set_block(std::string block) { block_ = std::move(block); }
 
+  // For rewrites. Appended nodes name values that are there already; a sum whose value is kNoValue
+  // is made elsewhere.
+  ValueId append(Value value) { return new_value(std::move(value)); }
+  NodeId append(Node node);
+  void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
+
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }
   const Node& node(NodeId id) const { return nodes_[id]; }
