@@ -45,27 +45,23 @@ Ties find_ties(const core::Graph& whole, const StagePlace& place) {
   return ties;
 }
 
-void add_tie_reductions(const Ties& ties, const core::FlatLayout& layout,
-                        const DataSharding& sharding, core::BuildOptions& options) {
+core::NodeId last_gradient_node(const core::Graph& stage) {
   core::NodeId last = core::kNoNode;
-  for (const core::SegmentPlan& segment : options.segments)
-    if (!segment.nodes.empty()) last = segment.nodes.back();
-  for (size_t b = 0; b < layout.buckets.size(); ++b) {
-    if (!ties.is_tied(layout.parameters[layout.buckets[b].first_parameter].name)) continue;
-    const core::ElementRange range = sharding.summed_gradients(b);
-    options.insertions.push_back(
-        {.node = last,
-         .last_micro_batch = true,
-         .what = core::PlannedCollective{
-             .kind = core::CollectiveKind::kAllReduce,
-             .op = core::ReduceOp::kSum,
-             .dtype = core::DType::kF32,
-             .group = kTieGroup,
-             .location = {core::Arena::kGradients, range.begin * size_of(core::DType::kF32)},
-             .count = range.elements(),
-             .what = fmt::format("shared {}",
-                                 layout.parameters[layout.buckets[b].first_parameter].name)}});
-  }
+  for (core::NodeId id = 0; id < static_cast<core::NodeId>(stage.nodes().size()); ++id)
+    for (core::ValueId output : stage.node(id).outputs)
+      if (stage.value(output).role == core::Role::kGradient) last = id;
+  return last;
+}
+
+core::PlannedCollective tie_reduction(const std::string& what, core::Location location,
+                                      int64_t elements) {
+  return {.kind = core::CollectiveKind::kAllReduce,
+          .op = core::ReduceOp::kSum,
+          .dtype = core::DType::kF32,
+          .group = kTieGroup,
+          .location = location,
+          .count = elements,
+          .what = "tied " + what};
 }
 
 }  // namespace trireme::parallel

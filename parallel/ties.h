@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/program/build.h"
-#include "parallel/data_sharding.h"
 #include "parallel/stage_graph.h"
 
 namespace trireme::parallel {
@@ -27,9 +26,11 @@ struct Ties {
 // are shared by different stages.
 Ties find_ties(const core::Graph& whole, const StagePlace& place);
 
-// The sums over kTieGroup, to stand behind all other reductions of `options`. The layout, of the
-// stage, has the tied parameters last, in buckets of their own, alike on all of the stages.
-void add_tie_reductions(const Ties& ties, const core::FlatLayout& layout,
-                        const DataSharding& sharding, core::BuildOptions& options);
+// The sum over kTieGroup of tied gradients that lie at `location`.
+core::PlannedCollective tie_reduction(const std::string& what, core::Location location,
+                                      int64_t elements);
+
+// The last node of a stage's graph that makes a parameter's gradient.
+core::NodeId last_gradient_node(const core::Graph& stage);
 
 }  // namespace trireme::parallel

@@ -11,35 +11,39 @@ int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-struct Trained {
-  ValueId parameter = kNoValue;
-  int chunk = 0;  // in which its gradient is complete
-};
-
-// In the order in which gradients are complete: one that several nodes contribute to is complete
-// after the last of them.
-std::vector<Trained> trained_in_order(const Graph& graph) {
-  std::vector<Trained> order;
+// Trained parameters in the order in which their gradients are complete: a gradient that several
+// nodes contribute to is complete after the last of them.
+std::vector<ValueId> trained_in_order(const Graph& graph) {
+  std::vector<ValueId> order;
   for (const Node& node : graph.nodes())
     for (ValueId output : node.outputs) {
       const Value& value = graph.value(output);
       if (value.role != Role::kGradient) continue;
-      std::erase_if(order, [&](const Trained& t) { return t.parameter == value.parameter; });
-      order.push_back({value.parameter, node.chunk});
+      std::erase(order, value.parameter);
+      order.push_back(value.parameter);
     }
   return order;
 }
 
+int chunk_of_gradient(const Graph& graph, ValueId parameter) {
+  const ValueId gradient = graph.find(graph.value(parameter).name + "/grad");
+  return graph.node(graph.value(gradient).producer).chunk;
+}
+
 // Takes those of the given names out, in the order of the names.
-std::vector<Trained> take_out(const Graph& graph, const std::vector<std::string>& names,
-                              std::vector<Trained>& order) {
-  std::vector<Trained> taken;
-  for (const std::string& name : names) {
-    const auto found = std::ranges::find(order, graph.find(name), &Trained::parameter);
-    if (found == order.end()) continue;
-    taken.push_back({found->parameter, -1});
-    order.erase(found);
-  }
+std::vector<ValueId> take_out(const Graph& graph, const std::vector<std::string>& names,
+                              std::vector<ValueId>& order) {
+  std::vector<ValueId> taken;
+  for (const std::string& name : names)
+    if (const ValueId id = graph.find(name); std::erase(order, id) > 0) taken.push_back(id);
+  return taken;
+}
+
+std::vector<ValueId> take_out_partial(const Graph& graph, std::vector<ValueId>& order) {
+  const auto partial = std::ranges::stable_partition(
+      order, [&](ValueId id) { return !graph.value(id).partial_gradient; });
+  const std::vector<ValueId> taken(partial.begin(), partial.end());
+  order.erase(partial.begin(), partial.end());
   return taken;
 }
 
@@ -69,12 +73,6 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
   return all;
 }
 
-int64_t parameter_count(const std::vector<WholeParameter>& parameters) {
-  int64_t count = 0;
-  for (const WholeParameter& parameter : parameters) count += parameter.shape.elements();
-  return count;
-}
-
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
                             const std::vector<std::string>& last) {
   FlatLayout layout;
@@ -88,7 +86,8 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .offset = offset,
                                  .elements = value.type.elements(),
                                  .gradient_offset = offset,
-                                 .trained = trained});
+                                 .trained = trained,
+                                 .partial_gradient = value.partial_gradient});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
   const auto close_bucket = [&] {
@@ -102,15 +101,23 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                               .end_parameter = static_cast<int>(layout.parameters.size())});
   };
 
-  std::vector<Trained> order = trained_in_order(graph);
-  std::ranges::copy(take_out(graph, last, order), std::back_inserter(order));
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (i > 0 && order[i].chunk != order[i - 1].chunk) close_bucket();
-    place(order[i].parameter, true);
-    const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
-    if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+  int chunk = 0;
+  std::vector<ValueId> others = trained_in_order(graph);
+  std::vector<ValueId> tail = take_out(graph, last, others);
+  std::vector<ValueId> partial = take_out_partial(graph, others);
+  for (const auto* part : {&others, &partial, &tail}) {
+    for (ValueId id : *part) {
+      // A bucket's gradients are made in one chunk, so that it is full when that one is done.
+      if (const int its = chunk_of_gradient(graph, id); its != chunk) {
+        close_bucket();
+        chunk = its;
+      }
+      place(id, true);
+      const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
+      if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+    }
+    close_bucket();
   }
-  close_bucket();
   layout.trained_elements = layout.gradient_elements = offset;
   for (ValueId id : graph.with_role(Role::kParameter))
     if (std::ranges::find(layout.parameters, graph.value(id).name, &FlatParameter::name) ==

@@ -59,7 +59,11 @@ void Executor::make_kernels(uint64_t seed) {
     accumulations_.push_back({make_kernel(Scale(1), types, device_.kernel_context()),
                               make_kernel(Add(), types, device_.kernel_context())});
   }
-  tickets_.resize(program_.collectives.size());
+  started_.resize(program_.collectives.size());
+  for (const Segment& segment : program_.segments)
+    for (const Instruction& instruction : segment.instructions)
+      if (instruction.kind == InstructionKind::kWait)
+        started_[instruction.index] = device_.make_mark();
   operands_.resize(most_operands);
 }
 
@@ -228,17 +232,12 @@ void Executor::run_collective(int index, StreamRole role) {
   submit({planned.kind, planned.op, planned.dtype, planned.group, 0,
           in_place ? received : address(planned.send), received, planned.count},
          planned.what.c_str(), role);
-  if (const CpuStream* comm = device_.stream(role).cpu()) tickets_[index] = comm->submitted;
+  if (started_[index]) started_[index]->record(device_.stream(role));
 }
 
-// On a GPU for all that is on the stream: an event for each collective would let more overlap.
 void Executor::wait_for_collective(int index, StreamRole role) {
   joined_.store(role, std::memory_order_relaxed);
-  const Stream stream = device_.stream(role);
-  if (CpuStream* comm = stream.cpu())
-    wait_for(*comm, tickets_[index]);
-  else
-    device_.order(stream, device_.stream(StreamRole::kCompute));
+  started_[index]->hold(device_.stream(StreamRole::kCompute));
 }
 
 void Executor::accumulate(int index, bool first) {
