@@ -176,7 +176,9 @@ void expect_equal_to_one_rank(const Net& net, int ranks, bool sequence) {
   for (const Ran& ran : all) {
     EXPECT_NEAR(ran.values.at("loss")[0], one.at("loss")[0], 2e-6 * std::abs(one.at("loss")[0]));
     EXPECT_EQ(ran.values.at("loss")[1], one.at("loss")[1]);
-    if (one.contains("accuracy")) EXPECT_EQ(ran.values.at("accuracy"), one.at("accuracy"));
+    if (one.contains("accuracy")) {
+      EXPECT_EQ(ran.values.at("accuracy"), one.at("accuracy"));
+    }
   }
   for (core::ValueId id : one_graph.with_role(Role::kParameter)) {
     const std::string& name = one_graph.value(id).name;
