@@ -86,9 +86,11 @@ template <typename F, typename... X>
 __device__ void map_over_row(bool fours, float* y, int64_t n, int lane, int lanes, const F& f,
                              const X*... x) {
   if (fours) {
+    TRIREME_NO_UNROLL
     for (int64_t v = lane; v < n / 4; v += lanes) store4(y, v, map4(f, load4_or_zero(x, v)...));
     return;
   }
+  TRIREME_NO_UNROLL
   for (int64_t i = lane; i < n; i += lanes) y[i] = f((x == nullptr ? 0.0f : x[i])...);
 }
 

@@ -33,12 +33,18 @@ __device__ V element(const EmbeddingRow& from, int64_t i) {
   return sum;
 }
 
+// Threads lie as tile_over lays them; which rows are read is found once a row.
 template <typename V>
 __global__ void __launch_bounds__(256) forward(EmbeddingInputs in, V* y, int64_t rows) {
   const int64_t vectors = in.width / static_cast<int64_t>(sizeof(V) / sizeof(float));
-  for_each_of_matrix(rows, vectors, [&](int64_t row, int64_t i) {
-    y[row * vectors + i] = element<V>(in.row(row), i);
-  });
+  const int64_t first = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
+  const int64_t stride = int64_t{gridDim.y} * blockDim.x;
+  for (int64_t row = int64_t{blockIdx.x} * blockDim.y + threadIdx.y; row < rows;
+       row += int64_t{gridDim.x} * blockDim.y) {
+    const EmbeddingRow from = in.row(row);
+    TRIREME_NO_UNROLL
+    for (int64_t i = first; i < vectors; i += stride) y[row * vectors + i] = element<V>(from, i);
+  }
 }
 
 constexpr int kRankThreads = 256;

@@ -15,24 +15,38 @@ struct Rows {
   float sign;
 };
 
+constexpr int kHeadsAtOnce =
+    4;  // loaded before any is stored, which x == y keeps the compiler from
+
+// Pairs x[0], x[half] of `heads` heads of 2 `half` elements, turned by `turn`.
+__device__ void turn_heads(const float* x, float* y, int64_t heads, int64_t half, SinCos turn) {
+  TRIREME_NO_UNROLL
+  for (int64_t head = 0; head < heads; head += kHeadsAtOnce) {
+    float low[kHeadsAtOnce], high[kHeadsAtOnce];
+    for (int k = 0; k < kHeadsAtOnce; ++k) {
+      if (head + k >= heads) continue;
+      low[k] = x[(head + k) * 2 * half];
+      high[k] = x[(head + k) * 2 * half + half];
+    }
+    for (int k = 0; k < kHeadsAtOnce; ++k) {
+      if (head + k >= heads) continue;
+      y[(head + k) * 2 * half] = low[k] * turn.cos - high[k] * turn.sin;
+      y[(head + k) * 2 * half + half] = high[k] * turn.cos + low[k] * turn.sin;
+    }
+  }
+}
+
 // A thread turns one pair of every head of a position: neighbours read neighbours.
 __global__ void __launch_bounds__(256) rotate(Rows in) {
   for_each_of_matrix(in.rows, in.half, [&](int64_t row, int64_t i) {
     const int64_t start = in.positions == nullptr ? 0 : in.positions[row / in.length];
     const SinCos turn = rotary_turn(start + row % in.length, in.frequencies[i], in.sign);
     const int64_t first = row * in.total_heads * 2 * in.half + i;
-    for (int64_t head = 0; head < in.heads; ++head) {
-      const int64_t low = first + head * 2 * in.half, high = low + in.half;
-      const float a = in.x[low], b = in.x[high];
-      in.y[low] = a * turn.cos - b * turn.sin;
-      in.y[high] = b * turn.cos + a * turn.sin;
-    }
+    turn_heads(in.x + first, in.y + first, in.heads, in.half, turn);
     if (in.x == in.y) return;
-    for (int64_t head = in.heads; head < in.total_heads; ++head) {
-      const int64_t low = first + head * 2 * in.half, high = low + in.half;
-      in.y[low] = in.x[low];
-      in.y[high] = in.x[high];
-    }
+    TRIREME_NO_UNROLL
+    for (int64_t k = 2 * in.heads; k < 2 * in.total_heads; ++k)
+      in.y[first + k * in.half] = in.x[first + k * in.half];
   });
 }
 
