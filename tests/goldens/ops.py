@@ -293,7 +293,7 @@ def rotary():
 
 
 for part in (pointwise, losses, linear, convolution, pooling, silu, embedding, norms, swiglu,
-             rotary):
+             rotary, attention):
     part()
 json.dump({"torch": torch.__version__, "cases": CASES}, sys.stdout, separators=(",", ":"))
 print()
