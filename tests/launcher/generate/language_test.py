@@ -131,7 +131,8 @@ class Language(unittest.TestCase):
         self.train(steps=1)
         said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt", "x" * 30, "--tokens", "4")
         self.assertIn("--tokens can be 3 at most", said)
-        said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt-tokens", "1,256")
+        said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt-tokens", "1,256",
+                            "--tokens", "3")
         self.assertIn("expects tokens from 0 to 255, got 256", said)
         said = self.refused(65, "generate", "job.txtpb", "--checkpoint", "run", "--set", "model.gpt.layers=2")
         self.assertIn("block1", said)
