@@ -152,9 +152,11 @@ class Checker {
   [[noreturn]] void report(const SimDeadlock& deadlock,
                            const std::vector<std::vector<ProgramPlace>>& places) const {
     std::string chain;
-    for (const auto& [rank, task] : deadlock.chain)
+    for (const auto& [rank, task] : deadlock.chain) {
+      if (world_.ranks[rank][task].kind == SimTask::Kind::kCompute) continue;  // waits for the next
       chain += fmt::format("{}rank {} in {}", chain.empty() ? "" : " waits for ", rank,
                            describe(*ranks_[rank].program, places[rank][task]));
+    }
     const std::string end =
         deadlock.absent_rank >= 0
             ? fmt::format("rank {}, which never makes that call", deadlock.absent_rank)
