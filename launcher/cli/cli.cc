@@ -23,6 +23,7 @@ struct CommandLine {
   std::filesystem::path checkpoint;
   std::string help_path;
   std::filesystem::path folder, other;  // of `checkpoint`
+  PlanArguments plan;
 };
 
 const std::map<std::string, DeviceRequest> kDevices{
@@ -62,6 +63,19 @@ void add_checkpoint(CLI::App& app, CommandLine& line) {
   diff->add_option("B", line.other, "Another, of any layout")->required();
 }
 
+void add_plan(CLI::App& app, CommandLine& line) {
+  CLI::App* plan = app.add_subcommand(
+      "plan", "Memory, communication and time of a run before it runs: no device, no MPI");
+  add_job(*plan, line);
+  plan->add_option("--world", line.job.world, "Number of ranks; default: 1")
+      ->check(CLI::PositiveNumber);
+  plan->add_option("--device", line.plan.device,
+                   "cpu, a100, h100, h200, b200, or a file of `trireme doctor --measure`");
+  plan->add_option("--json", line.plan.json, "Write the plan to this file, unrounded");
+  plan->add_option("--timeline", line.plan.timeline,
+                   "Write one step to this file, for chrome://tracing or ui.perfetto.dev");
+}
+
 void add_commands(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   CLI::App* train = app.add_subcommand("train", "Train a job; with mpirun, on several ranks");
@@ -87,6 +101,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   validate->add_option("--world", line.job.world, "As so many ranks would")
       ->check(CLI::PositiveNumber);
 
+  add_plan(app, line);
   add_checkpoint(app, line);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
@@ -142,6 +157,10 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
   if (app.got_subcommand("checkpoint"))
     return look_at_checkpoints(*app.get_subcommand("checkpoint"), line);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);
+  if (app.got_subcommand("plan")) {
+    line.plan.job = line.job;
+    print_plan(line.plan, extensions);
+  }
   if (app.got_subcommand("summary")) print_summary(line.job, extensions);
   if (app.got_subcommand("help")) std::fputs(help(line.help_path).c_str(), stdout);
   return 0;

@@ -22,6 +22,16 @@ void validate_job(const JobArguments& arguments, const Extensions& extensions);
 // Prints layers, output shapes, parameters and floating-point operations of one sample.
 void print_summary(const JobArguments& arguments, const Extensions& extensions);
 
+struct PlanArguments {
+  JobArguments job;
+  std::string device = "cpu";            // a known device's name or a file
+  std::filesystem::path json, timeline;  // empty: not written
+};
+
+// Prints what a run will hold and take: no MPI, no device. Throws InvalidArgument, with the fix,
+// if it does not fit on the device, after it has printed.
+void print_plan(const PlanArguments& arguments, const Extensions& extensions);
+
 // "trireme 0.1.0 (commit) ..." and what it was built with, a line each.
 std::string version_text();
 
