@@ -16,7 +16,11 @@ class TaskWriter {
  public:
   TaskWriter(const Program& program, const std::vector<GroupView>& groups,
              const ProgramSeconds* seconds, const DeviceModel* device)
-      : program_(program), groups_(groups), seconds_(seconds), device_(device) {}
+      : program_(program),
+        groups_(groups),
+        seconds_(seconds),
+        device_(device),
+        issued_(program.collectives.size(), -1) {}
 
   ProgramTasks run() {
     bool updates = false;
@@ -43,9 +47,13 @@ class TaskWriter {
       at_.pc = static_cast<int>(pc);
       if (is_call(instruction)) {
         call(call_of(program_, instruction));
+        if (instruction.kind == InstructionKind::kCollective)
+          issued_[instruction.index] = static_cast<int32_t>(written_.tasks.size()) - 1;
         if (instruction.kind == InstructionKind::kExchange) join(bit(instruction.stream));
       } else if (instruction.kind == InstructionKind::kJoin) {
         join(bit(instruction.stream));
+      } else if (instruction.kind == InstructionKind::kWait) {
+        wait(instruction);
       } else {
         compute(seconds_of(instruction));
       }
@@ -59,6 +67,8 @@ class TaskWriter {
         return seconds_->nodes[instruction.index];
       case InstructionKind::kPrepare:
         return seconds_->prepares[instruction.index];
+      case InstructionKind::kAccumulate:
+        return seconds_->accumulations[instruction.index];
       case InstructionKind::kNorm:
         return seconds_->norm;
       case InstructionKind::kControl:
@@ -73,7 +83,7 @@ class TaskWriter {
   SimTask& append(SimTask task) {
     task.label = static_cast<int32_t>(written_.places.size());
     written_.places.push_back(at_);
-    open_ = task.kind == SimTask::Kind::kCompute && task.waits == 0;
+    open_ = task.kind == SimTask::Kind::kCompute && task.waits == 0 && task.after < 0;
     return written_.tasks.emplace_back(task);
   }
 
@@ -94,6 +104,12 @@ class TaskWriter {
     append({.stream = kComputeStream, .waits = streams});
     for (int stream = 0; stream < kSimStreams; ++stream)
       if (streams & stream_bit(stream)) owed_[stream] = 0;
+  }
+
+  void wait(const Instruction& instruction) {
+    const int32_t task = issued_[instruction.index];
+    if (device_ && device_->kind == DeviceKind::kCuda) return join(bit(instruction.stream));
+    if (task >= 0) append({.stream = kComputeStream, .after = task});
   }
 
   void call(const ProgramCall& call) {
@@ -120,6 +136,7 @@ class TaskWriter {
   const ProgramSeconds* seconds_;
   const DeviceModel* device_;
   ProgramTasks written_;
+  std::vector<int32_t> issued_;  // by collective: the task that started it last
   ProgramPlace at_;
   bool open_ = false;  // the last task is computing that may be gone on with
   std::array<double, kSimStreams> owed_{};
@@ -206,6 +223,9 @@ ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
     seconds.prepares[id] = work_seconds(device, "prepare", {.bytes = 2 * prepared});
   }
   const int64_t f32 = size_of(DType::kF32);
+  for (const PlannedAccumulation& planned : program.accumulations)
+    seconds.accumulations.push_back(work_seconds(
+        device, "add", {.flops = planned.elements, .bytes = 3 * planned.elements * f32}));
   seconds.norm = work_seconds(device, "norm", {.bytes = size.normed * f32});
   seconds.control = device.op_seconds;
   seconds.update =

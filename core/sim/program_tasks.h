@@ -47,6 +47,7 @@ void for_each_call(const Program& program,
 struct ProgramSeconds {
   std::vector<double> nodes;     // by node, of one micro-batch
   std::vector<double> prepares;  // by node
+  std::vector<double> accumulations;
   double norm = 0, control = 0, update = 0;
 };
 
@@ -72,7 +73,8 @@ struct ProgramTasks {
 };
 
 // One run of the program, `prepare` at its end if it updates. `groups` by group number. Where
-// `seconds` and `device` are null nothing takes time and only the order counts.
+// `seconds` and `device` are null nothing takes time and only the order counts. Waits for one
+// collective are for all of its stream's on a GPU, as the executor has it.
 ProgramTasks tasks_of(const Program& program, const std::vector<GroupView>& groups,
                       const ProgramSeconds* seconds = nullptr, const DeviceModel* device = nullptr);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/runtime/state_size.h"
+
 namespace trireme::launcher {
 namespace {
 
@@ -31,15 +33,21 @@ int64_t Ledger::total() const {
 
 Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
   const int64_t f32 = core::size_of(core::DType::kF32);
-  const int64_t trained = plan.layout.trained_elements * f32;
+  int64_t moments = 0;
+  for (int i = 0; i < core::moment_count(plan.optimizer); ++i)
+    moments += core::state_elements(plan.layout, plan.sharding, core::StateBuffer::kMoment1);
+  const auto state = [&](core::StateBuffer buffer) {
+    return core::state_elements(plan.layout, plan.sharding, buffer) * f32;
+  };
   int64_t prepared = plan.train.prepared_bytes, inputs = input_bytes(plan.train, device);
   if (plan.eval) {
     prepared += plan.eval->prepared_bytes;
     inputs += input_bytes(*plan.eval, device);
   }
-  return {{{"parameters", plan.layout.total_elements * f32},
-           {"gradients", trained},
-           {"moments", trained * core::moment_count(plan.optimizer)},
+  return {{{"parameters", state(core::StateBuffer::kParameters)},
+           {"gradients", state(core::StateBuffer::kGradients)},
+           {"moments", moments * f32},
+           {"gathered parameters", larger(plan, &Program::gathered_bytes)},
            {"prepared forms", prepared},
            {"activations", larger(plan, &Program::slot_bytes)},
            {"scratch", larger(plan, &Program::scratch_bytes)},
