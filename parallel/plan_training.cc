@@ -1,6 +1,8 @@
 #include "parallel/plan_training.h"
 
+#include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/recompute.h"
 #include "core/program/build.h"
 #include "parallel/data_sharding.h"
 #include "parallel/groups.h"
@@ -72,6 +74,13 @@ void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& m
   plan.sample_offset = options.batch.offset(mesh.coordinate(options.rank, Axis::kData));
 }
 
+void recompute_blocks(Graph& graph) {
+  const std::vector<std::string> blocks = core::blocks_of(graph);
+  if (blocks.empty())
+    fail("train.recompute: this network has no blocks to compute again; leave it NONE");
+  core::recompute(graph, {blocks.begin(), blocks.end()});
+}
+
 }  // namespace
 
 core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Mesh& mesh,
@@ -80,7 +89,7 @@ core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Me
   // Rewrites of the forward graph, of `train` and of `eval`, go here.
   core::differentiate(train, {.global_batch = options.batch.global_batch,
                               .frozen = core::frozen_parameters(train, options.groups)});
-  // Rewrites of the whole graph go here.
+  if (options.recompute) recompute_blocks(train);
   core::SessionPlan plan;
   plan.layout = core::make_flat_layout(train, options.bucket_bytes, data_ranks);
   plan.whole = core::whole_parameters(plan.layout);

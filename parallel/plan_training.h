@@ -24,6 +24,7 @@ struct TrainingOptions {
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
   int zero = 0;
+  bool recompute = false;  // the blocks' activations, in backward
   int64_t bucket_bytes = int64_t{25} << 20;
 };
 

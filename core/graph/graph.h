@@ -97,6 +97,7 @@ class Graph {
  private:
   friend class GradientBuilder;
   friend class Differentiator;
+  friend class Recomputer;
   ValueId new_value(Value value);
 
   std::vector<Node> nodes_;

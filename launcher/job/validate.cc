@@ -61,7 +61,6 @@ void check_train(const JobOptions& options, Checker& check) {
                       job::Precision::Kind_Name(static_cast<int>(train.precision)), "FP32");
   if (train.determinism == Determinism::kLayout)
     check.unavailable("train.determinism", "LAYOUT", "RUN");
-  if (train.recompute != Recompute::kNone) check.unavailable("train.recompute", "FULL", "NONE");
 }
 
 void check_early_stop(const JobOptions& options, Checker& check) {

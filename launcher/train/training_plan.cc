@@ -109,7 +109,8 @@ core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, co
                                   .clip_norm = job.optimizer.clip_norm,
                                   .groups = groups_of(job),
                                   .seed = job.train.seed,
-                                  .zero = static_cast<int>(job.parallel.zero)});
+                                  .zero = static_cast<int>(job.parallel.zero),
+                                  .recompute = job.train.recompute == Recompute::kFull});
 }
 
 }  // namespace trireme::launcher

@@ -486,11 +486,6 @@ train { global_batch: 8 epochs: 1 precision: BF16 }
 train { global_batch: 8 epochs: 1 determinism: LAYOUT }
 @O)",
      R"(a.txtpb:3:35: train.determinism (LAYOUT) is not available in this version; leave it RUN)"},
-    {"UnavailableRecompute", R"(@M
-@D
-train { global_batch: 8 epochs: 1 recompute: FULL }
-@O)",
-     R"(a.txtpb:3:35: train.recompute (FULL) is not available in this version; leave it NONE)"},
     {"UnavailableParallel", R"(@ALL
 parallel {
   pipeline: 2
