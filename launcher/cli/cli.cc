@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <map>
 
 #include "launcher/base/agreement.h"
@@ -24,6 +25,7 @@ struct CommandLine {
   std::string help_path;
   std::filesystem::path folder, other;  // of `checkpoint`
   PlanArguments plan;
+  std::filesystem::path measure;  // of `doctor`
 };
 
 const std::map<std::string, DeviceRequest> kDevices{
@@ -102,6 +104,11 @@ void add_commands(CLI::App& app, CommandLine& line) {
       ->check(CLI::PositiveNumber);
 
   add_plan(app, line);
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "What this build and this machine have; with mpirun, of all ranks");
+  add_device(*doctor, line);
+  doctor->add_option("--measure", line.measure,
+                     "Time this machine and write what `trireme plan --device FILE` reads");
   add_checkpoint(app, line);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
@@ -110,7 +117,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
 
 // Commands that every rank runs. The world outlives what may throw, so that a failure that the
 // other ranks do not know of can end them too.
-int run_on_world(const CommandLine& line, bool training, const Extensions& extensions) {
+int run_on_world(bool training, const std::function<int(comm::World&)>& command) {
   if (training) install_signal_handlers();  // a signal may come while MPI starts
   std::unique_ptr<comm::World> world;
   try {
@@ -126,10 +133,7 @@ int run_on_world(const CommandLine& line, bool training, const Extensions& exten
     return static_cast<int>(code);
   };
   try {
-    return static_cast<int>(
-        training ? train(line.train, extensions, *world)
-                 : evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
-                            extensions, *world));
+    return command(*world);
   } catch (const PeerFailed& error) {
     return static_cast<int>(error.code());
   } catch (const AgreedFailure& error) {
@@ -149,11 +153,23 @@ int look_at_checkpoints(const CLI::App& command, const CommandLine& line) {
 }
 
 int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
-  if (app.got_subcommand("train") || app.got_subcommand("eval")) {
-    line.train.job = line.job.job;
-    line.train.sets = line.job.sets;
-    return run_on_world(line, app.got_subcommand("train"), extensions);
-  }
+  line.train.job = line.job.job;
+  line.train.sets = line.job.sets;
+  if (app.got_subcommand("train"))
+    return run_on_world(true, [&](comm::World& world) {
+      return static_cast<int>(train(line.train, extensions, world));
+    });
+  if (app.got_subcommand("eval"))
+    return run_on_world(false, [&](comm::World& world) {
+      const EvalArguments arguments{line.job, line.checkpoint, line.train.device,
+                                    line.train.share_gpu};
+      return static_cast<int>(evaluate(arguments, extensions, world));
+    });
+  if (app.got_subcommand("doctor"))
+    return run_on_world(false, [&](comm::World& world) {
+      examine_machine(world, line.train.device, line.measure);
+      return 0;
+    });
   if (app.got_subcommand("checkpoint"))
     return look_at_checkpoints(*app.get_subcommand("checkpoint"), line);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);
