@@ -88,19 +88,23 @@ std::string name_of(const core::FlatLayout& layout, size_t number) {
                      bucket.end_parameter - bucket.first_parameter > 1 ? " ..." : "");
 }
 
-DataSharding::DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout)
+DataSharding::DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout,
+                           const Ties& ties)
     : zero_(ranks > 1 ? zero : 0),
       ranks_(ranks),
       rank_(rank),
       layout_(layout),
+      ties_(ties),
       map_(zero_ > 0 ? core::ShardMap(layout, ranks, rank) : core::ShardMap()) {}
 
 void DataSharding::add_to_training(const core::Graph& graph, core::BuildOptions& options) {
-  if (ranks_ == 1) return;
-  if (zero_ <= 1)
-    reduce_once(graph, options);
-  else
+  if (zero_ <= 1) {
+    sum_ties_once(graph, options);
+    if (ranks_ > 1) reduce_once(graph, options);
+  } else {
     reduce_every_micro_batch(graph, options);
+    sum_tied_slices(options);
+  }
   if (zero_ == 1 || zero_ == 2) gather_after_update(options);
 }
 
@@ -122,13 +126,39 @@ core::PlannedCollective DataSharding::collective(CollectiveKind kind, size_t buc
   return planned;
 }
 
+bool DataSharding::is_tied(size_t bucket) const {
+  return ties_.is_tied(layout_.parameters[layout_.buckets[bucket].first_parameter].name);
+}
+
+void DataSharding::sum_ties_once(const core::Graph& graph, core::BuildOptions& options) const {
+  for (const std::string& name : ties_.parameters)
+    if (const core::FlatParameter* parameter = layout_.look_up(name);
+        parameter && parameter->trained)
+      options.insertions.push_back(
+          {.node = last_gradient_node(graph),
+           .last_micro_batch = true,
+           .what = tie_reduction(name, {Arena::kGradients, parameter->gradient_offset * kBytes},
+                                 parameter->elements)});
+}
+
+// The stages' owners of a slice have added it up over all micro-batches.
+void DataSharding::sum_tied_slices(core::BuildOptions& options) const {
+  for (size_t b = 0; b < layout_.buckets.size(); ++b)
+    if (is_tied(b))
+      options.after_backward.push_back(
+          tie_reduction(name_of(layout_, b), {Arena::kGradients, map_.compact_begin(b) * kBytes},
+                        map_.slices()[b].elements()));
+}
+
+// A bucket once its gradients are complete; a tied one when the stages' parts have been summed.
 void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& options) const {
   const auto kind = zero_ == 0 ? CollectiveKind::kAllReduce : CollectiveKind::kReduceScatter;
   for (const core::SegmentPlan& segment : options.segments)
     for (const BucketLife& life : made_in(graph, layout_, segment))
-      options.insertions.push_back({.node = segment.nodes[life.end],
-                                    .last_micro_batch = true,
-                                    .what = collective(kind, life.bucket)});
+      options.insertions.push_back(
+          {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment.nodes[life.end],
+           .last_micro_batch = true,
+           .what = collective(kind, life.bucket)});
 }
 
 // A bucket is reduced while the next one is filled, and added to its owner's slice behind that: so

@@ -59,6 +59,9 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
-FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree);
+// Parameters of `last`, where they are trained, come behind all others, in that order and in
+// buckets of their own.
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
+                            const std::vector<std::string>& last = {});
 
 }  // namespace trireme::core

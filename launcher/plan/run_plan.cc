@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/sim/check_programs.h"
+#include "parallel/calls.h"
 #include "parallel/group_members.h"
 
 namespace trireme::launcher {
@@ -40,16 +41,10 @@ int nodes_of(const std::vector<int>& ranks, int ranks_per_node) {
   return static_cast<int>(nodes.size());
 }
 
-// Stages that call their tie group: from their programs.
 std::vector<int> tied_stages(const std::vector<RankClass>& classes) {
   std::vector<int> stages;
-  for (const RankClass& c : classes) {
-    bool tied = false;
-    core::for_each_call(c.plan.train, [&](const core::ProgramCall& call, core::ProgramPlace) {
-      tied |= call.group == parallel::kTieGroup;
-    });
-    if (tied) stages.push_back(c.stage);
-  }
+  for (const RankClass& c : classes)
+    if (parallel::uses(c.plan, parallel::kTieGroup)) stages.push_back(c.stage);
   return stages;
 }
 
@@ -163,6 +158,11 @@ class Planner {
     core::UpdateSize size{.normed = plan.layout.trained_elements,
                           .moments = core::moment_count(plan.optimizer)};
     for (const core::UpdateRange& range : plan.ranges) size.updated += range.end - range.begin;
+    if (plan.norm_ranges) {
+      size.normed = 0;
+      for (const core::ElementRange& range : *plan.norm_ranges)
+        size.normed += range.end - range.begin;
+    }
     return size;
   }
 

@@ -65,7 +65,7 @@ Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex&
   const Mesh mesh({}, ranks);
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(group, mesh, {});
+  const MeshGroups groups(group, mesh, false);
   groups.add_to(transport);
   core::Session session(*device, transport,
                         plan_training(test::small_graph(net, micro_batch),
