@@ -2,6 +2,8 @@
 #include "core/ops/accuracy.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
+#include "core/ops/cached_attention.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/dropout.h"
 #include "core/ops/embedding.h"
 #include "core/ops/mean_squared_error.h"
@@ -42,6 +44,19 @@ std::unique_ptr<Kernel> SoftmaxCrossEntropy::cuda_kernel(const NodeTypes&,
 
 std::unique_ptr<Kernel> SoftmaxCrossEntropyGrad::cuda_kernel(const NodeTypes&,
                                                              const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> CausalAttention::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> CausalAttentionGrad::cuda_kernel(const NodeTypes&,
+                                                         const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> CachedAttention::cuda_kernel(const NodeTypes&, const KernelContext&) const {
   throw_no_cuda(type());
 }
 

@@ -109,7 +109,8 @@ std::vector<OpCase> light_op_cases() {
   std::vector<OpCase> all;
   for (const auto& cases : {activation_cases(), elementwise_cases(), cross_entropy_cases(),
                             mean_squared_error_cases(), accuracy_cases(), embedding_cases(),
-                            norm_cases(), norm_grad_cases(), swiglu_cases(), rotary_cases()})
+                            norm_cases(), norm_grad_cases(), swiglu_cases(), rotary_cases(),
+                            causal_attention_cases()})
     all.insert(all.end(), cases.begin(), cases.end());
   return all;
 }

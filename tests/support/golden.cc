@@ -7,6 +7,7 @@
 #include "core/ops/accuracy.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"
@@ -92,6 +93,12 @@ core::OpPtr op_of(const std::string& op, const json& o) {
     return std::make_shared<core::Linear>(
         core::LinearOptions{.activation = activation_of(o.at("activation"))});
   if (op == "conv2d") return conv2d_of(o);
+  if (op == "causal_attention")
+    return std::make_shared<core::CausalAttention>(
+        core::AttentionOptions{.heads = o.at("heads"),
+                               .kv_heads = o.at("kv_heads"),
+                               .head_dim = o.at("head_dim"),
+                               .scale = o.at("scale")});
   if (op == "max_pool2d") return pool2d_of(core::PoolKind::kMax, o);
   if (op == "average_pool2d") return pool2d_of(core::PoolKind::kAverage, o);
   if (op == "embedding") return std::make_shared<core::Embedding>();

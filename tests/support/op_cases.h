@@ -13,6 +13,7 @@ std::vector<OpCase> elementwise_cases();  // add, scale, dropout
 std::vector<OpCase> cross_entropy_cases();
 std::vector<OpCase> mean_squared_error_cases();
 std::vector<OpCase> accuracy_cases();
+std::vector<OpCase> causal_attention_cases();
 std::vector<OpCase> embedding_cases();  // and its gradients by themselves
 std::vector<OpCase> norm_cases();
 std::vector<OpCase> norm_grad_cases();  // NormGrad and NormGradWeight by themselves

@@ -15,6 +15,7 @@
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
 #include "tests/core/cuda/cuda_test.h"
+#include "tests/support/cached_attention_check.h"
 #include "tests/support/node_runner.h"
 #include "tests/support/op_cases.h"
 
@@ -66,6 +67,11 @@ using CudaOps = CudaTest;
 TEST_F(CudaOps, AgreeWithLoops) {
   CudaOpDevice gpu(device());
   for (const OpCase& op_case : light_op_cases()) check_op(gpu, op_case);
+}
+
+TEST_F(CudaOps, CachedAttention) {
+  CudaOpDevice gpu(device());
+  check_cached_attention(gpu);
 }
 
 TEST_F(CudaOps, Activations) {
