@@ -204,7 +204,7 @@ def attention():
              [draw(batch, positions, (heads + 2 * kv_heads) * dim)], forward, [0])
 
 
-# From here on in an order of its own, so that the cases above keep their numbers.
+# New parts go to the end, so that the cases before keep their numbers.
 
 
 def silu():
@@ -292,8 +292,8 @@ def rotary():
              forward(options), [0], ["f32", "i32"][:1 if starts is None else 2])
 
 
-for part in (pointwise, losses, linear, convolution, pooling, silu, embedding, norms, swiglu,
-             rotary, attention):
+for part in (pointwise, losses, linear, convolution, pooling, attention, silu, embedding, norms,
+             swiglu, rotary):
     part()
 json.dump({"torch": torch.__version__, "cases": CASES}, sys.stdout, separators=(",", ":"))
 print()
