@@ -20,8 +20,9 @@ namespace {
 
 constexpr int kTileRows = 6;
 constexpr int kTileColumns = 16;
-constexpr int64_t kDepth = 256;            // of a panel of b: 16 KiB, half of the first cache
+constexpr int64_t kDepth = 512;            // of a panel of b, at most: 32 KiB
 constexpr int64_t kRowBlock = 192;         // rows of a that a panel is packed for
+constexpr int64_t kStripBlock = 96;        // likewise, where a is packed too
 constexpr int64_t kGrainFlops = 1 << 18;   // 3 us: less than that does not pay for a thread
 constexpr int64_t kMostStripWorkers = 64;  // that the workspace has room for
 
@@ -207,8 +208,10 @@ void multiply_block(const Avx2Product& product, const float* a, const float* b, 
                     float* strips) {
   alignas(64) float panel[kDepth * kTileColumns];
   alignas(32) float biases[kTileColumns] = {};
-  for (int64_t first_k = 0; first_k < product.k; first_k += kDepth) {
-    const int64_t depth = std::min(kDepth, product.k - first_k);
+  const int64_t cuts = (product.k + kDepth - 1) / kDepth;
+  for (int64_t cut = 0; cut < cuts; ++cut) {
+    const int64_t first_k = product.k * cut / cuts;
+    const int64_t depth = product.k * (cut + 1) / cuts - first_k;
     if (product.a_transposed) pack_strips(product, a, first_k, depth, first, last, strips);
     const Rows rows =
         product.a_transposed ? Rows{strips, 0} : Rows{a + first * product.k + first_k, product.k};
@@ -239,14 +242,15 @@ int64_t Avx2Product::workers(int64_t threads) const {
 
 int64_t Avx2Product::workspace_bytes() const {
   if (!a_transposed) return 0;
-  return workers(kMostStripWorkers) * kRowBlock * kDepth * static_cast<int64_t>(sizeof(float));
+  return workers(kMostStripWorkers) * kStripBlock * kDepth * static_cast<int64_t>(sizeof(float));
 }
 
 void Avx2Product::run(const float* a, const float* b, const float* bias, float* c, int threads,
                       void* workspace) const {
   const int64_t useful = workers(threads);
   const int64_t panels = (n + kTileColumns - 1) / kTileColumns;
-  const int64_t wanted = std::max((m + kRowBlock - 1) / kRowBlock, (useful + panels - 1) / panels);
+  const int64_t most = a_transposed ? kStripBlock : kRowBlock;
+  const int64_t wanted = std::max((m + most - 1) / most, (useful + panels - 1) / panels);
   const int64_t rows = ((m + wanted - 1) / wanted + kTileRows - 1) / kTileRows * kTileRows;
   const int64_t blocks = (m + rows - 1) / rows;
   parallel_for(static_cast<int>(useful), useful, 1, [&](int64_t begin, int64_t end) {
@@ -259,7 +263,7 @@ void Avx2Product::run(const float* a, const float* b, const float* bias, float* 
         const int64_t count = std::min(panels - first_panel, last - pair);
         multiply_block(*this, a, b, bias, c, block * rows, std::min(m, (block + 1) * rows),
                        first_panel, first_panel + count,
-                       static_cast<float*>(workspace) + worker * kRowBlock * kDepth);
+                       static_cast<float*>(workspace) + worker * kStripBlock * kDepth);
         pair += count;
       }
     }

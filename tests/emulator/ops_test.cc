@@ -44,8 +44,8 @@ TEST(EmulatedOps, Rotary) { check(rotary_cases()); }
 TEST(EmulatedOps, CausalAttention) { check(causal_attention_cases()); }
 TEST(EmulatedOps, SplitOps) { check(split_cases()); }
 TEST(EmulatedOps, CachedAttention) {
-  for (const emulator::Schedule schedule : all_schedules())
-    check_cached_attention(*make_emulator_device(schedule, false));
+  for (int schedule : {0, 2})
+    check_cached_attention(*make_emulator_device(all_schedules()[schedule], false));
 }
 
 TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }

@@ -75,9 +75,9 @@ std::vector<OpCase> causal_attention_cases() {
                                            {1, 96, 1, 1, 20},
                                            {1, 97, 2, 1, 17},
                                            {1, 3, 2, 1, 131},
-                                           {1, 65, 1, 1, 200},
-                                           {1, 130, 2, 2, 64, 0.25F},
-                                           {1, 197, 3, 1, 7}}) {
+                                           {1, 66, 1, 1, 200},
+                                           {1, 130, 1, 1, 64, 0.25F},
+                                           {1, 197, 2, 1, 7}}) {
     const core::Shape qkv{s.batch, s.positions, (s.heads + 2 * s.kv_heads) * s.head_dim};
     cases.push_back({.name = fmt::format("causal attention {}, {} heads, {} kv_heads", qkv.str(),
                                          s.heads, s.kv_heads),

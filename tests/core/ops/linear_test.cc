@@ -61,7 +61,7 @@ TEST(Linear, AgreesWithLoops) {
 
 // More rows, and more outputs, than a block of the product holds.
 TEST(Linear, WorksInBlocks) {
-  check_op(*make_cpu_op_device(3), linear_case({262, 2}, 195, true, ActivationKind::kNone));
+  check_op(*make_cpu_op_device(3), linear_case({515, 2}, 101, true, ActivationKind::kNone));
 }
 
 TEST(Linear, FusesActivations) {
