@@ -152,6 +152,43 @@ struct Reference {
   models::BuildRequest request;
 };
 
+models::BuildRequest text(int64_t batch, int64_t context, int64_t vocabulary) {
+  return {.batch = batch,
+          .sample = {context},
+          .classes = vocabulary,
+          .sample_type = core::DType::kI32,
+          .labels = {context}};
+}
+
+void add_language(std::vector<Reference>& all) {
+  struct Size {
+    int64_t width, heads, context, batch, vocabulary;
+  };
+  for (const Size& size : {Size{64, 4, 32, 4, 256},
+                           {192, 6, 64, 8, 256},
+                           {384, 6, 256, 4, 96},
+                           {768, 12, 256, 1, 8192}})
+    all.push_back({fmt::format("gpt {} {}", size.width, size.context),
+                   {.network = models::GptOptions{.layers = 1,
+                                                  .width = size.width,
+                                                  .heads = size.heads,
+                                                  .context = size.context,
+                                                  .vocabulary = size.vocabulary},
+                    .place = {}},
+                   text(size.batch, size.context, size.vocabulary)});
+  for (const Size& size : {Size{64, 4, 32, 4, 256}, {256, 8, 128, 4, 256}})
+    all.push_back({fmt::format("llama {} {}", size.width, size.context),
+                   {.network = models::LlamaOptions{.layers = 1,
+                                                    .width = size.width,
+                                                    .heads = size.heads,
+                                                    .kv_heads = size.heads / 2,
+                                                    .hidden = 3 * size.width,
+                                                    .context = size.context,
+                                                    .vocabulary = size.vocabulary},
+                    .place = {}},
+                   text(size.batch, size.context, size.vocabulary)});
+}
+
 std::vector<Reference> reference_networks() {
   std::vector<Reference> all;
   const core::Shape image{28, 28, 1};
@@ -172,6 +209,7 @@ std::vector<Reference> reference_networks() {
                                                   .init = {}},
                     .place = {}},
                    {.batch = batch, .sample = image, .classes = 10}});
+  add_language(all);
   return all;
 }
 
