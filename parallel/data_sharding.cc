@@ -1,6 +1,7 @@
 #include "parallel/data_sharding.h"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "core/base/error.h"
@@ -150,25 +151,37 @@ void DataSharding::sum_tied_slices(core::BuildOptions& options) const {
                         map_.slices()[b].elements()));
 }
 
-// A bucket once its gradients are complete; a tied one when the stages' parts have been summed.
+// A bucket once its gradients are complete, which they are in the last of the segments that add to
+// it; a tied one when the stages' parts have been summed.
 void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& options) const {
   const auto kind = zero_ == 0 ? CollectiveKind::kAllReduce : CollectiveKind::kReduceScatter;
-  for (const core::SegmentPlan& segment : options.segments)
-    for (const BucketLife& life : made_in(graph, layout_, segment))
-      options.insertions.push_back(
-          {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment.nodes[life.end],
-           .last_micro_batch = true,
-           .what = collective(kind, life.bucket)});
+  std::vector<Insertion> reductions;
+  std::set<size_t> done;
+  for (auto segment = options.segments.rbegin(); segment != options.segments.rend(); ++segment)
+    for (const BucketLife& life : made_in(graph, layout_, *segment))
+      if (done.insert(life.bucket).second)
+        reductions.push_back(
+            {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment->nodes[life.end],
+             .last_micro_batch = true,
+             .what = collective(kind, life.bucket)});
+  std::ranges::move(reductions, std::back_inserter(options.insertions));
 }
 
 // A bucket is reduced while the next one is filled, and added to its owner's slice behind that: so
 // it is alive from its first gradient until the next bucket is full.
 void DataSharding::reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options) {
   options.fresh_gradients = true;
+  std::set<size_t> made;
   const int64_t owned = round_up(map_.elements());
   layout_.gradient_elements = owned;
   for (const core::SegmentPlan& segment : options.segments) {
     const std::vector<BucketLife> lives = made_in(graph, layout_, segment);
+    for (const BucketLife& life : lives)
+      if (!made.insert(life.bucket).second)
+        fail(
+            "parallel.zero ({}) cannot keep slices of '{}', which two chunks of one stage share; "
+            "use zero 1, or fewer parallel.virtual_stages",
+            zero_, layout_.parameters[layout_.buckets[life.bucket].first_parameter].name);
     const int last_node = static_cast<int>(segment.nodes.size()) - 1;
     std::vector<core::LiveRange> ranges;
     for (size_t i = 0; i < lives.size(); ++i) {

@@ -14,8 +14,9 @@ void validate_job(const JobArguments& arguments, const Extensions& extensions) {
   const core::SessionPlan plan =
       plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models);
   fmt::print("{}: ok; {} parameters, {} steps of {} samples on {} rank{}\n", arguments.job.string(),
-             plan.layout.parameter_count(), run.total_steps, run.batch.global_batch,
+             core::parameter_count(plan.whole), run.total_steps, run.batch.global_batch,
              arguments.world, arguments.world == 1 ? "" : "s");
+  fmt::print("{}", explain_stages(job.options, data, run, extensions.models));
 }
 
 }  // namespace trireme::launcher

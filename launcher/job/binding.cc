@@ -186,6 +186,8 @@ void bind_parallel(Io& io, ParallelOptions& o) {
   io("tensor", o.tensor);
   io("zero", o.zero);
   io("pipeline_schedule", o.pipeline_schedule);
+  io("virtual_stages", o.virtual_stages);
+  io("stages", o.stages);
 }
 
 template <typename Io>
