@@ -51,7 +51,7 @@ std::vector<Judged> all_choices(const Chain& chain, const CutRules& rules) {
       if (chosen[i]) cuts.push_back(static_cast<int>(i));
     const Judged judged = judge(chain, rules, cuts);
     if (rules.memory_limit == 0 || judged.largest <= rules.memory_limit) found.push_back(judged);
-  } while (std::ranges::prev_permutation(chosen).found);
+  } while (std::prev_permutation(chosen.begin(), chosen.end()));
   return found;
 }
 
@@ -97,10 +97,11 @@ TEST(ChainCuts, AreThoseOfBruteForceOnRandomChains) {
     ASSERT_LE(got.costliest, limit) << trial;
     within_slack += got.costliest > bottleneck ? 1 : 0;
     for (const Judged& other : all)
-      if (other.costliest <= limit)
+      if (other.costliest <= limit) {
         ASSERT_LE(std::pair(got.inside_blocks, got.bytes),
                   std::pair(other.inside_blocks, other.bytes))
             << trial;
+      }
   }
   EXPECT_GT(refused, 5);
   EXPECT_GT(within_slack, 5);
