@@ -36,7 +36,13 @@ TEST(EmulatedOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST(EmulatedOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST(EmulatedOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST(EmulatedOps, Accuracy) { check(accuracy_cases()); }
+TEST(EmulatedOps, Embedding) { check(embedding_cases()); }
+TEST(EmulatedOps, Norm) { check(norm_cases()); }
+TEST(EmulatedOps, NormGradients) { check(norm_grad_cases()); }
+TEST(EmulatedOps, SwiGlu) { check(swiglu_cases()); }
+TEST(EmulatedOps, Rotary) { check(rotary_cases()); }
 TEST(EmulatedOps, CausalAttention) { check(causal_attention_cases()); }
+TEST(EmulatedOps, SplitOps) { check(split_cases()); }
 TEST(EmulatedOps, CachedAttention) {
   for (int schedule : {0, 2})
     check_cached_attention(*make_emulator_device(all_schedules()[schedule], false));

@@ -45,7 +45,8 @@ HostTensor tensor_from(const json& node) {
 
 ActivationKind activation_of(const std::string& name) {
   for (auto kind : {ActivationKind::kNone, ActivationKind::kRelu, ActivationKind::kGelu,
-                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid})
+                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid,
+                    ActivationKind::kSilu})
     if (name_of(kind) == name) return kind;
   fail("[golden] has no op '{}'", name);
 }

@@ -77,7 +77,7 @@ TEST_F(CudaOps, CachedAttention) {
 TEST_F(CudaOps, Activations) {
   for (const Shape& shape : kShapes)
     for (auto kind : {ActivationKind::kRelu, ActivationKind::kGelu, ActivationKind::kGeluTanh,
-                      ActivationKind::kTanh, ActivationKind::kSigmoid}) {
+                      ActivationKind::kTanh, ActivationKind::kSigmoid, ActivationKind::kSilu}) {
       Random random(1);
       const HostTensor x = random.normal(shape, 2), dy = random.normal(shape);
       const double tolerance = kind == ActivationKind::kRelu ? kSameBits : kRounding;
