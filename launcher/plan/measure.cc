@@ -1,5 +1,7 @@
 #include "launcher/plan/measure.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <chrono>
