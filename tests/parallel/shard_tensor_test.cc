@@ -235,15 +235,14 @@ TEST(ShardTensor, RowsTakeTheConjugatePairs) {
       ElementsAre("embedding/reduce_scatter", "block0/norm1/all_gather",
                   "block0/attention/out/reduce_scatter", "block0/norm2/all_gather",
                   "block0/mlp/fc2/reduce_scatter", "norm/all_gather", "loss/all_gather",
-                  "accuracy/all_gather", "norm/all_gather/grad_input",
-                  "block0/mlp/fc2/reduce_scatter/grad_input", "block0/norm2/all_gather/grad_input",
+                  "norm/all_gather/grad_input", "block0/mlp/fc2/reduce_scatter/grad_input",
+                  "block0/norm2/all_gather/grad_input",
                   "block0/attention/out/reduce_scatter/grad_input",
                   "block0/norm1/all_gather/grad_input", "embedding/reduce_scatter/grad_input"));
   EXPECT_THAT(exchanges(net, 2, false),
               ElementsAre("embedding/all_reduce", "block0/attention/out/all_reduce",
-                          "block0/mlp/fc2/all_reduce", "loss/all_gather", "accuracy/all_gather",
-                          "norm/share/grad_input", "block0/norm2/share/grad_input",
-                          "block0/norm1/share/grad_input"));
+                          "block0/mlp/fc2/all_reduce", "loss/all_gather", "norm/share/grad_input",
+                          "block0/norm2/share/grad_input", "block0/norm1/share/grad_input"));
 }
 
 TEST(ShardTensor, FirstValuesAreSlicesOfTheWhole) {
