@@ -73,12 +73,6 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
   return all;
 }
 
-int64_t parameter_count(const std::vector<WholeParameter>& parameters) {
-  int64_t count = 0;
-  for (const WholeParameter& parameter : parameters) count += parameter.shape.elements();
-  return count;
-}
-
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
                             const std::vector<std::string>& last) {
   FlatLayout layout;

@@ -38,7 +38,6 @@ struct WholeParameter {
   Shape shape;
   bool trained = true;
 };
-int64_t parameter_count(const std::vector<WholeParameter>& parameters);  // elements
 
 struct Bucket {
   int64_t begin = 0, end = 0;                  // elements
@@ -61,9 +60,9 @@ struct FlatLayout {
 std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
-// bucket is closed once it holds bucket_bytes of gradients, and between chunks; `degree` is the
-// data axis's size. Parameters of `last`, where they are trained, come behind all others, in that
-// order and in buckets of their own.
+// bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
+// Parameters of `last`, where they are trained, come behind all others, in that order and in
+// buckets of their own.
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
                             const std::vector<std::string>& last = {});
 

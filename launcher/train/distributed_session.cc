@@ -11,6 +11,17 @@ namespace {
 
 constexpr auto kNcclDeadline = std::chrono::seconds(120);
 
+// Every rank's calls against those of the ranks it makes them with, over CPUs: a difference is an
+// error now and would be a hang later.
+void check_calls(comm::Communicator& world, const parallel::Mesh& mesh,
+                 const core::SessionPlan& plan) {
+  const parallel::MeshGroups groups(world, mesh, parallel::uses(plan, parallel::kTieGroup));
+  const std::vector<core::CollectiveCall> calls = parallel::collectives(plan);
+  for (int group = 0; group < parallel::kGroups; ++group)
+    if (comm::Communicator* members = groups.at(static_cast<parallel::Group>(group)))
+      comm::check_collective_hash(*members, group, calls);
+}
+
 }  // namespace
 
 DistributedSession::DistributedSession(
@@ -25,21 +36,13 @@ DistributedSession::DistributedSession(
   core::SessionPlan plan;
   agree(group,
         [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
-  const bool tied = parallel::uses(plan, parallel::kTieGroup);
-  groups_.emplace(group, run.mesh, tied);
-  if (nccl_) gpu_groups_.emplace(*nccl_, run.mesh, tied);
-  (nccl_ ? gpu_groups_ : groups_)->add_to(transport_);
   if (before_memory) before_memory(plan);
+  const bool tied = parallel::uses(plan, parallel::kTieGroup);
+  groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, tied);
+  groups_->add_to(transport_);
+  check_calls(group, run.mesh, plan);
   agree(group,
         [&] { session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan)); });
-  check_calls();
-}
-
-void DistributedSession::check_calls() const {
-  const std::vector<core::CollectiveCall> calls = parallel::collectives(session_->plan());
-  for (int group = 0; group < parallel::kGroups; ++group)
-    if (comm::Communicator* members = groups_->at(static_cast<parallel::Group>(group)))
-      comm::check_collective_hash(*members, group, calls);
 }
 
 }  // namespace trireme::launcher

@@ -29,13 +29,9 @@ class DistributedSession {
   core::Session& session() { return *session_; }
 
  private:
-  // Before step 1: a difference between the ranks is an error here, and would be a hang later.
-  void check_calls() const;
-
   std::unique_ptr<core::Device> device_;
   std::unique_ptr<comm::Communicator> nccl_;
-  std::optional<parallel::MeshGroups> groups_;      // on the CPUs
-  std::optional<parallel::MeshGroups> gpu_groups_;  // of nccl_, if there is one
+  std::optional<parallel::MeshGroups> groups_;
   comm::GroupTransport transport_;
   std::unique_ptr<core::Session> session_;
 };

@@ -148,7 +148,7 @@ void Run::announce() {
   progress_->note(fmt::format(
       "{}: {} parameters, {} training and {} evaluation samples\n{} on {}; global batch {} = {} "
       "rank{} x {} micro-batch{} of {}; {} steps; arenas {:.1f} MiB; run folder {}",
-      job_.options.name, core::parameter_count(session().plan().whole), data_.train->size(),
+      job_.options.name, parameter_count(session().plan()), data_.train->size(),
       data_.eval ? data_.eval->size() : 0, run_->mesh.str(), distributed_->device().describe(),
       run_->batch.global_batch, data_ranks, data_ranks == 1 ? "" : "s", run_->batch.micro_batches,
       run_->batch.micro_batches == 1 ? "" : "es", run_->batch.micro_batch, run_->total_steps,

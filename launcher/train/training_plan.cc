@@ -167,11 +167,8 @@ core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, co
 std::string explain_stages(const JobOptions& job, const DataShapes& data, const RunShape& run,
                            const models::ModelFactories& factories) {
   if (run.mesh.size(parallel::Axis::kPipeline) == 1) return "";
-  const parallel::PartitionOptions options =
-      parallel::partition_options(run.mesh, training_options(job, run));
-  return parallel::partition(build_graph(job, data, run.batch.micro_batch, true, factories),
-                             options)
-      .explain(options);
+  return parallel::explain_stages(build_graph(job, data, run.batch.micro_batch, true, factories),
+                                  run.mesh, training_options(job, run));
 }
 
 }  // namespace trireme::launcher
