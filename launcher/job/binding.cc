@@ -188,6 +188,7 @@ void bind_parallel(Io& io, ParallelOptions& o) {
   io("pipeline_schedule", o.pipeline_schedule);
   io("virtual_stages", o.virtual_stages);
   io("stages", o.stages);
+  io("sequence", o.sequence);
 }
 
 template <typename Io>

@@ -550,15 +550,15 @@ train { global_batch: 8 epochs: 1 precision: BF16 }
 train { global_batch: 8 epochs: 1 determinism: LAYOUT }
 @O)",
      R"(a.txtpb:3:35: train.determinism (LAYOUT) is not available in this version; leave it RUN)"},
-    {"UnavailableParallel", R"(@ALL
+    {"Parallel", R"(@ALL
 parallel {
   pipeline: -1
-  tensor: 0
+  tensor: -3
   zero: 4
   virtual_stages: -2
 })",
      R"(a.txtpb:6:3: parallel.pipeline (-1) must be from 0 to 2147483647
-a.txtpb:7:3: parallel.tensor (0) is not available in this version; leave it 1
+a.txtpb:7:3: parallel.tensor (-3) must be from 0 to 2147483647
 a.txtpb:8:3: parallel.zero (4) must be 0, 1, 2 or 3
 a.txtpb:9:3: parallel.virtual_stages (-2) must be from 0 to 2147483647)"},
     {"LayerWithoutName", R"(@D
