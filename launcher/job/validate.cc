@@ -171,8 +171,8 @@ void check_schedule(const JobOptions& options, Checker& check) {
 void check_parallel(const JobOptions& options, Checker& check) {
   const ParallelOptions& parallel = options.parallel;
   check.count("parallel.data", parallel.data, 0);
-  if (parallel.pipeline != 1)
-    check.unavailable("parallel.pipeline", fmt::format("{}", parallel.pipeline), "1");
+  check.count("parallel.pipeline", parallel.pipeline, 0);
+  check.count("parallel.virtual_stages", parallel.virtual_stages, 0);
   if (parallel.tensor != 1)
     check.unavailable("parallel.tensor", fmt::format("{}", parallel.tensor), "1");
   if (parallel.zero < 0 || parallel.zero > 3)
@@ -182,11 +182,6 @@ void check_parallel(const JobOptions& options, Checker& check) {
                 "train.replica_check_every_steps ({}) has nothing to compare with parallel.zero 3: "
                 "no two ranks hold the same parameter",
                 options.train.replica_check_every_steps);
-  if (parallel.pipeline_schedule != PipelineSchedule::kOneFOneB)
-    check.unavailable(
-        "parallel.pipeline_schedule",
-        job::PipelineSchedule::Kind_Name(static_cast<int>(parallel.pipeline_schedule)),
-        "ONE_F_ONE_B");
 }
 
 // The classes of the training data and the field that states them; nothing for custom data.

@@ -55,7 +55,8 @@ TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }
 TEST(EmulatedOps, ElementwiseOpsAndPoolingEqualTheCpu) {
   const auto cpu = make_cpu_op_device(1);
   const auto emulated = make_emulator_device(all_schedules()[3], false);
-  for (const auto& cases : {activation_cases(), elementwise_cases(), pool2d_cases()})
+  for (const auto& cases :
+       {activation_cases(), elementwise_cases(), pool2d_cases(), swiglu_cases(), rotary_cases()})
     for (const OpCase& c : cases)
       EXPECT_EQ(outputs_on(*emulated, c), outputs_on(*cpu, c)) << c.name;
 }

@@ -552,15 +552,15 @@ train { global_batch: 8 epochs: 1 determinism: LAYOUT }
      R"(a.txtpb:3:35: train.determinism (LAYOUT) is not available in this version; leave it RUN)"},
     {"UnavailableParallel", R"(@ALL
 parallel {
-  pipeline: 2
+  pipeline: -1
   tensor: 0
   zero: 4
-  pipeline_schedule: GPIPE
+  virtual_stages: -2
 })",
-     R"(a.txtpb:6:3: parallel.pipeline (2) is not available in this version; leave it 1
+     R"(a.txtpb:6:3: parallel.pipeline (-1) must be from 0 to 2147483647
 a.txtpb:7:3: parallel.tensor (0) is not available in this version; leave it 1
 a.txtpb:8:3: parallel.zero (4) must be 0, 1, 2 or 3
-a.txtpb:9:3: parallel.pipeline_schedule (GPIPE) is not available in this version; leave it ONE_F_ONE_B)"},
+a.txtpb:9:3: parallel.virtual_stages (-2) must be from 0 to 2147483647)"},
     {"LayerWithoutName", R"(@D
 @T
 @O
