@@ -10,6 +10,9 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/ops/accuracy.h"
+#include "core/ops/linear.h"
+#include "core/ops/softmax_cross_entropy.h"
 #include "models/model.h"
 #include "parallel/groups.h"
 #include "tests/support/graph_run.h"
@@ -176,7 +179,9 @@ void expect_equal_to_one_rank(const Net& net, int ranks, bool sequence) {
   for (const Ran& ran : all) {
     EXPECT_NEAR(ran.values.at("loss")[0], one.at("loss")[0], 2e-6 * std::abs(one.at("loss")[0]));
     EXPECT_EQ(ran.values.at("loss")[1], one.at("loss")[1]);
-    if (one.contains("accuracy")) EXPECT_EQ(ran.values.at("accuracy"), one.at("accuracy"));
+    if (one.contains("accuracy")) {
+      EXPECT_EQ(ran.values.at("accuracy"), one.at("accuracy"));
+    }
   }
   for (core::ValueId id : one_graph.with_role(Role::kParameter)) {
     const std::string& name = one_graph.value(id).name;
@@ -218,6 +223,35 @@ TEST(ShardTensor, LlamaEqualsOneRank) {
     for (bool sequence : {false, true}) expect_equal_to_one_rank(llama_net(), ranks, sequence);
 }
 
+// Logits stay cut for every loss and metric; shares of 7 classes are unequal.
+TEST(ShardTensor, CutLogitsEqualOneRank) {
+  for (float smoothing : {0.0f, 0.1f}) {
+    Net net = mlp_net({12}, ActivationKind::kTanh);
+    net.name = "cut logits";
+    net.forward = {};
+    Graph& graph = net.forward;
+    const core::DType f32 = core::DType::kF32;
+    const core::ValueId data = graph.input("data", {{kBatch, 11}, f32});
+    const core::ValueId labels = graph.input("labels", {{kBatch}, core::DType::kI32});
+    const core::ValueId weights = graph.input("weights", {{kBatch}, f32});
+    const core::ValueId weight =
+        graph.parameter("fc/weight", {{7, 11}, f32}, core::Init::normal(0, 1),
+                        {.dim = 0, .parts = {}, .unequal = true});
+    const core::ValueId x =
+        graph.add1("fc", std::make_shared<core::Linear>(core::LinearOptions{}), {data, weight});
+    graph.add_loss("loss",
+                   graph.add("loss",
+                             std::make_shared<core::SoftmaxCrossEntropy>(
+                                 core::SoftmaxCrossEntropyOptions{.label_smoothing = smoothing}),
+                             {x, labels, weights})[0],
+                   1, 1);
+    graph.add_metric("accuracy", graph.add1("accuracy", std::make_shared<core::Accuracy>(),
+                                            {x, labels, weights}));
+    EXPECT_THAT(exchanges(net, 2, false), ElementsAre("loss/all_gather", "accuracy/all_gather"));
+    for (int ranks : {2, 3, 7}) expect_equal_to_one_rank(net, ranks, false);
+  }
+}
+
 TEST(ShardTensor, MlpHasTheCollectivesOfTheBook) {
   const Net net = mlp_net({24, 12, 8}, ActivationKind::kTanh);
   EXPECT_THAT(exchanges(net, 2, false),
@@ -233,15 +267,14 @@ TEST(ShardTensor, RowsTakeTheConjugatePairs) {
       ElementsAre("embedding/reduce_scatter", "block0/norm1/all_gather",
                   "block0/attention/out/reduce_scatter", "block0/norm2/all_gather",
                   "block0/mlp/fc2/reduce_scatter", "norm/all_gather", "loss/all_gather",
-                  "accuracy/all_gather", "norm/all_gather/grad_input",
-                  "block0/mlp/fc2/reduce_scatter/grad_input", "block0/norm2/all_gather/grad_input",
+                  "norm/all_gather/grad_input", "block0/mlp/fc2/reduce_scatter/grad_input",
+                  "block0/norm2/all_gather/grad_input",
                   "block0/attention/out/reduce_scatter/grad_input",
                   "block0/norm1/all_gather/grad_input", "embedding/reduce_scatter/grad_input"));
   EXPECT_THAT(exchanges(net, 2, false),
               ElementsAre("embedding/all_reduce", "block0/attention/out/all_reduce",
-                          "block0/mlp/fc2/all_reduce", "loss/all_gather", "accuracy/all_gather",
-                          "norm/share/grad_input", "block0/norm2/share/grad_input",
-                          "block0/norm1/share/grad_input"));
+                          "block0/mlp/fc2/all_reduce", "loss/all_gather", "norm/share/grad_input",
+                          "block0/norm2/share/grad_input", "block0/norm1/share/grad_input"));
 }
 
 TEST(ShardTensor, FirstValuesAreSlicesOfTheWhole) {
