@@ -10,6 +10,9 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/ops/accuracy.h"
+#include "core/ops/linear.h"
+#include "core/ops/softmax_cross_entropy.h"
 #include "models/model.h"
 #include "parallel/groups.h"
 #include "tests/support/graph_run.h"
@@ -218,6 +221,35 @@ TEST(ShardTensor, GptEqualsOneRank) {
 TEST(ShardTensor, LlamaEqualsOneRank) {
   for (int ranks : {2, 3, 4})
     for (bool sequence : {false, true}) expect_equal_to_one_rank(llama_net(), ranks, sequence);
+}
+
+// Logits stay cut for every loss and metric; shares of 7 classes are unequal.
+TEST(ShardTensor, CutLogitsEqualOneRank) {
+  for (float smoothing : {0.0f, 0.1f}) {
+    Net net = mlp_net({12}, ActivationKind::kTanh);
+    net.name = "cut logits";
+    net.forward = {};
+    Graph& graph = net.forward;
+    const core::DType f32 = core::DType::kF32;
+    const core::ValueId data = graph.input("data", {{kBatch, 11}, f32});
+    const core::ValueId labels = graph.input("labels", {{kBatch}, core::DType::kI32});
+    const core::ValueId weights = graph.input("weights", {{kBatch}, f32});
+    const core::ValueId weight =
+        graph.parameter("fc/weight", {{7, 11}, f32}, core::Init::normal(0, 1),
+                        {.dim = 0, .parts = {}, .unequal = true});
+    const core::ValueId x =
+        graph.add1("fc", std::make_shared<core::Linear>(core::LinearOptions{}), {data, weight});
+    graph.add_loss("loss",
+                   graph.add("loss",
+                             std::make_shared<core::SoftmaxCrossEntropy>(
+                                 core::SoftmaxCrossEntropyOptions{.label_smoothing = smoothing}),
+                             {x, labels, weights})[0],
+                   1, 1);
+    graph.add_metric("accuracy", graph.add1("accuracy", std::make_shared<core::Accuracy>(),
+                                            {x, labels, weights}));
+    EXPECT_THAT(exchanges(net, 2, false), ElementsAre("loss/all_gather", "accuracy/all_gather"));
+    for (int ranks : {2, 3, 7}) expect_equal_to_one_rank(net, ranks, false);
+  }
 }
 
 TEST(ShardTensor, MlpHasTheCollectivesOfTheBook) {
