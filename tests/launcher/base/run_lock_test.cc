@@ -1,5 +1,6 @@
 #include "launcher/base/run_lock.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
