@@ -20,7 +20,8 @@ Node& GradientBuilder::append(const std::string& suffix, OpPtr op, std::vector<V
                            .op = std::move(op),
                            .inputs = std::move(inputs),
                            .outputs = {},
-                           .phase = Phase::kInputBackward});
+                           .phase = Phase::kInputBackward,
+                           .chunk = node_.chunk});
   return graph_.nodes_.back();
 }
 
@@ -109,8 +110,9 @@ class Differentiator {
       wanted_[p] =
           std::ranges::find(options_.frozen, graph_.value(p).name) == options_.frozen.end();
     for (const Node& node : graph_.nodes_) {
-      const bool any = std::ranges::any_of(
-          node.inputs, [&](ValueId id) { return id != kNoValue && wanted_[id]; });
+      const bool any = node.op->passes_gradient() &&
+                       std::ranges::any_of(
+                           node.inputs, [&](ValueId id) { return id != kNoValue && wanted_[id]; });
       for (ValueId id : node.outputs) wanted_[id] = any;
     }
   }
@@ -152,13 +154,20 @@ class Differentiator {
                 .op = std::make_shared<Add>(),
                 .inputs = {sum, parts[i]},
                 .outputs = {},
-                .phase = Phase::kInputBackward};
+                .phase = Phase::kInputBackward,
+                .chunk = chunk_of_producer(value)};
       const auto id = static_cast<NodeId>(graph_.nodes_.size());
       sum = graph_.new_value({.name = node.name, .type = graph_.type(value), .producer = id});
       node.outputs = {sum};
       graph_.nodes_.push_back(std::move(node));
     }
     return sum;
+  }
+
+  // A sum of gradients is made where the value was.
+  int chunk_of_producer(ValueId value) const {
+    const NodeId producer = graph_.value(value).producer;
+    return producer == kNoNode ? 0 : graph_.node(producer).chunk;
   }
 
   const NamedSum* loss_made_by(const Node& node) const {

@@ -1,6 +1,8 @@
 #include "core/graph/graph.h"
 
-#include <algorithm>
+#include <fmt/ranges.h>
+
+#include <numeric>
 
 #include "core/base/error.h"
 
@@ -24,9 +26,28 @@ ValueId Graph::input(std::string name, ValueType type) {
   return new_value({.name = std::move(name), .type = type, .role = Role::kInput});
 }
 
-ValueId Graph::parameter(std::string name, ValueType type, Init init) {
+ValueId Graph::state(std::string name, ValueType type) {
+  return new_value({.name = std::move(name), .type = type, .role = Role::kState});
+}
+
+ValueId Graph::parameter(std::string name, ValueType type, Init init, SplitHint split) {
   if (type.elements() == 0) fail("[graph] parameter '{}' is empty: {}", name, type.str());
-  return new_value({.name = std::move(name), .type = type, .role = Role::kParameter, .init = init});
+  if (split.dim >= type.shape.rank())
+    fail("[graph] parameter '{}' {} has no dimension {} to be split", name, type.str(), split.dim);
+  if (!split.parts.empty() &&
+      std::accumulate(split.parts.begin(), split.parts.end(), int64_t{0}) != type.shape[split.dim])
+    fail("[graph] parameter '{}' {} expects parts that make up dimension {}, got {}", name,
+         type.str(), split.dim, fmt::join(split.parts, " + "));
+  return new_value({.name = std::move(name),
+                    .type = type,
+                    .role = Role::kParameter,
+                    .init = init,
+                    .split = std::move(split)});
+}
+
+void Graph::set_slice(ValueId parameter, Slice slice, bool partial_gradient) {
+  values_[parameter].slice = std::move(slice);
+  values_[parameter].partial_gradient = partial_gradient;
 }
 
 std::vector<ValueId> Graph::add(std::string name, OpPtr op, std::vector<ValueId> inputs) {
@@ -52,13 +73,21 @@ ValueId Graph::add1(std::string name, OpPtr op, std::vector<ValueId> inputs) {
   return add(std::move(name), std::move(op), std::move(inputs)).front();
 }
 
+NodeId Graph::append(Node node) {
+  const auto id = static_cast<NodeId>(nodes_.size());
+  for (ValueId output : node.outputs)
+    if (values_[output].producer == kNoNode) values_[output].producer = id;
+  nodes_.push_back(std::move(node));
+  return id;
+}
+
 void Graph::add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample) {
-  values_[value].role = Role::kLoss;
+  if (value != kNoValue) values_[value].role = Role::kLoss;
   losses_.push_back({std::move(name), value, weight, nominal_per_sample});
 }
 
 void Graph::add_metric(std::string name, ValueId value) {
-  values_[value].role = Role::kMetric;
+  if (value != kNoValue) values_[value].role = Role::kMetric;
   metrics_.push_back({.name = std::move(name), .value = value});
 }
 

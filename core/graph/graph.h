@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "core/graph/op.h"
+#include "core/graph/slice.h"
 
 namespace trireme::core {
 
-using ValueId = int32_t;
 using NodeId = int32_t;
 constexpr ValueId kNoValue = -1;
 constexpr NodeId kNoNode = -1;
@@ -37,7 +37,12 @@ struct Value {
   ValueType type;
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
-  Init init;                     // of a parameter
+  Init init;        // of a parameter
+  SplitHint split;  // of a parameter: where the tensor axis may cut it
+  Slice slice;      // of a parameter: the part of it that this is
+  // Of a parameter: each rank of the tensor axis has a part of its gradient's sum. It is added up
+  // once a step, behind the last micro-batch.
+  bool partial_gradient = false;
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
@@ -52,6 +57,7 @@ struct Node {
   std::vector<ValueId> inputs;  // kNoValue: an absent optional operand
   std::vector<ValueId> outputs;
   Phase phase = Phase::kForward;
+  int chunk = 0;  // of the network, cut for a pipeline; backward nodes have their forward's
   bool accumulate = false;  // adds to outputs that an earlier node wrote (a parameter used twice)
 };
 
@@ -66,7 +72,11 @@ struct NamedSum {
 class Graph {
  public:
   ValueId input(std::string name, ValueType type);
-  ValueId parameter(std::string name, ValueType type, Init init);
+  ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
+  // A value that lives as long as the session: a cache of keys and values.
+  ValueId state(std::string name, ValueType type);
+  // What a node makes stays as it is until the node runs again, for the host to read.
+  void keep(ValueId id) { values_[id].role = Role::kState; }
 
   // Appends a node, infers its outputs' types and names them after it ("conv1", "conv1:1", ...).
   // Throws InvalidArgument, with the node's name in front, if the op refuses the inputs.
@@ -74,9 +84,18 @@ class Graph {
   // The same for an op with one output.
   ValueId add1(std::string name, OpPtr op, std::vector<ValueId> inputs);
 
+  // What a rewrite that cuts parameters says of them.
+  void set_slice(ValueId parameter, Slice slice, bool partial_gradient);
+
   void add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample);
   void add_metric(std::string name, ValueId value);
   void set_block(std::string block) { block_ = std::move(block); }
+
+  // For rewrites. Appended nodes name values that are there already; a sum whose value is kNoValue
+  // is made elsewhere.
+  ValueId append(Value value) { return new_value(std::move(value)); }
+  NodeId append(Node node);
+  void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }
@@ -94,6 +113,7 @@ class Graph {
  private:
   friend class GradientBuilder;
   friend class Differentiator;
+  friend class Recomputer;
   ValueId new_value(Value value);
 
   std::vector<Node> nodes_;

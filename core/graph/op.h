@@ -13,13 +13,16 @@
 #include <vector>
 
 #include "core/base/shape.h"
+#include "core/graph/sharding.h"
 #include "core/runtime/stream.h"
+#include "core/runtime/transport.h"
 
 namespace trireme::core {
 
 class GradientBuilder;
-class CudaContext;  // core/cuda/context.h: handles of cuBLASLt and cuDNN, one a device
-struct StepState;   // core/runtime/step_state.h: what changes from step to step
+class LocalBuilder;  // core/graph/local_builder.h
+class CudaContext;   // core/cuda/context.h: handles of cuBLASLt and cuDNN, one a device
+struct StepState;    // core/runtime/step_state.h: what changes from step to step
 
 // The types of a node's operands. An absent optional operand has dtype kNone.
 struct NodeTypes {
@@ -74,6 +77,18 @@ struct KernelContext {
   CudaContext* cuda = nullptr;  // null on the CPU
 };
 
+class Op;
+using OpPtr = std::shared_ptr<const Op>;
+using ValueId = int32_t;
+
+// What an op is that no kernel computes: a collective over the ranks of a group, from input 0 to
+// output 0 (counts as CollectiveCall has them).
+struct Exchange {
+  CollectiveKind kind = CollectiveKind::kAllReduce;
+  ReduceOp op = ReduceOp::kSum;
+  int group = 0;
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -86,7 +101,18 @@ class Op {
   // Emits the backward nodes. The default throws: the op has no gradient.
   virtual void gradient(GradientBuilder& builder) const;
 
+  // False if what it makes is a constant to the loss: nothing flows back through it.
+  virtual bool passes_gradient() const { return true; }
+
   virtual Cost cost(const NodeTypes& types) const = 0;
+
+  // The ways to run over the tensor axis, those worth preferring first. The default: not cut.
+  virtual std::vector<ShardingRule> shardings(const ShardingRequest& request) const;
+  // The op on one rank's part under a rule of the above, or null if it is this one.
+  virtual OpPtr local(const LocalBuilder&) const { return nullptr; }
+  // Appends what one rank runs and returns the outputs, kNoValue for those that no longer exist.
+  // The default: one node of local().
+  virtual std::vector<ValueId> emit_local(LocalBuilder& builder) const;
 
   // Upper bounds in bytes. A kernel that would need more is not chosen.
   virtual int64_t workspace_cap(const NodeTypes&, DeviceKind) const { return 0; }
@@ -96,6 +122,8 @@ class Op {
   virtual int view_of() const { return -1; }
   // The input whose memory output 0 may take over, if nobody needs that input afterwards, or -1.
   virtual int may_overwrite() const { return -1; }
+  // What the transport does in place of a kernel, or null.
+  virtual const Exchange* exchange() const { return nullptr; }
   // True if the outputs are sums over the samples of the step (losses, metrics, parameter
   // gradients): KernelArgs::accumulate is then honoured.
   virtual bool accumulates() const { return false; }
@@ -103,7 +131,5 @@ class Op {
   virtual std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const = 0;
   virtual std::unique_ptr<Kernel> cuda_kernel(const NodeTypes&, const KernelContext&) const = 0;
 };
-
-using OpPtr = std::shared_ptr<const Op>;
 
 }  // namespace trireme::core

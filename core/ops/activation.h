@@ -4,8 +4,10 @@
 //   gelu       x * (1 + erf(x / sqrt 2)) / 2
 //   gelu_tanh  0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
 //   tanh, sigmoid
+//   silu       x / (1 + e^-x)
 //
-// Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), for both forms of GELU.
+// Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), for both forms of GELU and for
+// SiLU.
 #pragma once
 
 #include "core/base/activation_kind.h"
@@ -22,6 +24,7 @@ class Activation : public Op {
   std::string_view type() const override { return name_of(kind_); }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
   Cost cost(const NodeTypes& types) const override;
   // Only where the derivative does not need x.
   int may_overwrite() const override { return needs_input_for_gradient(kind_) ? -1 : 0; }

@@ -4,7 +4,8 @@
 //   W  (O, I), f32
 //   b  (O), f32, optional
 //   y  (..., O), f32
-//   z  (..., O), the pre-activation; a second output only where f's derivative needs it (GELU)
+//   z  (..., O), the pre-activation; a second output only where f's derivative needs it (GELU,
+//   SiLU)
 //
 // Throws InvalidArgument if I or O is 0 or differ between operands.
 #pragma once
@@ -28,6 +29,8 @@ class Linear : public Op {
   std::string_view type() const override { return "linear"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  std::vector<ValueId> emit_local(LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int64_t workspace_cap(const NodeTypes&, DeviceKind) const override;
   int64_t prepared_cap(const NodeTypes&, DeviceKind) const override;

@@ -93,6 +93,9 @@ __global__ void __launch_bounds__(kThreads)
   if (step->apply == 0) return;
   const UpdateRange chunk = chunks[blockIdx.x];
   const auto rule = update.rule(chunk, *step);
+  buffers.g += chunk.gradient_shift;
+  if (Update::kMoments > 0) buffers.m += chunk.moment_shift;
+  if (Update::kMoments > 1) buffers.v += chunk.moment_shift;
   // Fours start at multiples of 4 of the whole buffer; what is left lies before and after.
   const int64_t first_four = vectorised ? (chunk.begin + 3) / 4 : 0;
   const int64_t last_four = vectorised ? chunk.end / 4 : 0;
@@ -111,9 +114,12 @@ __global__ void __launch_bounds__(kThreads)
 std::vector<UpdateRange> cut(std::span<const UpdateRange> ranges) {
   std::vector<UpdateRange> chunks;
   for (const UpdateRange& range : ranges)
-    for (int64_t begin = range.begin; begin < range.end; begin += kChunk)
-      chunks.push_back(
-          {begin, std::min(begin + kChunk, range.end), range.weight_decay, range.lr_scale});
+    for (int64_t begin = range.begin; begin < range.end; begin += kChunk) {
+      UpdateRange chunk = range;
+      chunk.begin = begin;
+      chunk.end = std::min(begin + kChunk, range.end);
+      chunks.push_back(chunk);
+    }
   return chunks;
 }
 
@@ -168,8 +174,9 @@ class CudaNormKernel : public NormKernel {
 
   void run(const float* gradients, double* sum_of_squares, bool accumulate,
            Stream stream) override {
-    launch(norm_blocks, dim3(static_cast<unsigned>(sums_.size())), dim3(kThreads), stream,
-           gradients, elements_, sums_.data(), all_aligned16(gradients));
+    if (elements_ > 0)
+      launch(norm_blocks, dim3(static_cast<unsigned>(sums_.size())), dim3(kThreads), stream,
+             gradients, elements_, sums_.data(), all_aligned16(gradients));
     launch(add_norm_blocks, dim3(1), dim3(kThreads), stream, sums_.data(), sums_.size(),
            sum_of_squares, accumulate);
   }

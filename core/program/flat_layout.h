@@ -4,7 +4,8 @@
 // gradients and moments mirror it with the SAME element offsets. The buffer is a list of buckets of
 // whole parameters, each padded to degree x 128 elements so that it cuts into `degree` aligned
 // slices. Padding is zero and stays zero. Frozen parameters lie behind the last bucket: they have
-// no gradient, moment or bucket.
+// no gradient, moment or bucket. Parameters whose gradients are partial sums over the tensor axis
+// lie in buckets of their own, behind the others, so that they lie alike on all ranks of it.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +20,22 @@ constexpr int64_t kElementAlignment = 128;
 
 struct FlatParameter {
   std::string name;
-  Shape shape;
+  Shape shape;  // of what lies here
+  Slice slice;  // the part of the whole parameter that this is
   Init init;
   int64_t offset = 0;  // elements from the start of the buffer, a multiple of 128
   int64_t elements = 0;
+  int64_t gradient_offset = 0;  // elements from the start of the gradient arena
+  bool trained = true;
+  bool partial_gradient = false;  // Value::partial_gradient
+
+  const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
+};
+
+// A parameter of the undivided network, whoever holds it.
+struct WholeParameter {
+  std::string name;
+  Shape shape;
   bool trained = true;
 };
 
@@ -34,15 +47,23 @@ struct Bucket {
 struct FlatLayout {
   std::vector<FlatParameter> parameters;
   std::vector<Bucket> buckets;
-  int64_t trained_elements = 0;  // of the gradient and moment buffers
-  int64_t total_elements = 0;    // of the parameter buffer
+  int64_t trained_elements = 0;   // of the parameters that have gradients and moments
+  int64_t gradient_elements = 0;  // of the gradient arena
+  int64_t total_elements = 0;     // of the parameter buffer
 
   int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;
+  const FlatParameter* look_up(const std::string& name) const;  // null if there is none
 };
+
+// Every parameter of a layout, as a whole, in its order.
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
-FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree);
+// Parameters of `last`, where they are trained, come behind all others, in that order and in
+// buckets of their own.
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
+                            const std::vector<std::string>& last = {});
 
 }  // namespace trireme::core

@@ -12,8 +12,19 @@
 namespace trireme::core {
 
 // One stream per purpose. On the CPU kCompute is the calling thread.
-enum class StreamRole : uint8_t { kCompute, kCopy, kData, kTensor, kPipelineUp, kPipelineDown };
-constexpr int kStreamRoles = 6;
+// The two directions of a pipeline and the two ends of a message are apart, so that none waits
+// behind another: activations go down the stages, their gradients up.
+enum class StreamRole : uint8_t {
+  kCompute,
+  kCopy,
+  kData,
+  kTensor,
+  kSendDown,
+  kReceiveDown,
+  kSendUp,
+  kReceiveUp
+};
+constexpr int kStreamRoles = 8;
 
 class Device;
 
@@ -36,6 +47,16 @@ class Buffer {
   int64_t bytes_ = 0;
 };
 
+// A point in a stream's work that can be waited for, however much is put on the stream behind it.
+// Made before a run; recorded and waited for any number of times.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  virtual void record(Stream stream) = 0;
+  // As Device::order, for the work before the last record(); nothing if there was none.
+  virtual void hold(Stream later) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -47,6 +68,7 @@ class Device {
   // wait, except that on the CPU the compute stream is the host. Rethrows a transport's failure.
   virtual void order(Stream earlier, Stream later) = 0;
   virtual void synchronize(Stream stream) = 0;
+  virtual std::unique_ptr<Mark> make_mark() = 0;
 
   // Copies between host and device memory in stream order. Host memory must stay as it is until
   // the stream is synchronized.

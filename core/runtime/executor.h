@@ -59,8 +59,17 @@ class Executor {
 
  private:
   void make_kernels(uint64_t seed);
-  void join(Stream stream);
-  std::string pending_reductions() const;
+  std::unique_ptr<Kernel> make_kernel(const Op& op, const NodeTypes& types,
+                                      const KernelContext& context) const;
+  void join(StreamRole role);
+  void accumulate(int index, bool first);
+  void open_slot(int slot);
+  void submit(CollectiveCall call, const char* what, StreamRole role);
+  void run_exchange(const Segment& segment, const Instruction& instruction);
+  void run_transfer(int index, StreamRole role, int slot);
+  void run_collective(int index, StreamRole role);
+  void wait_for_collective(int index, StreamRole role);
+  std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
   void run_kernel(const Segment& segment, const Instruction& instruction,
@@ -76,12 +85,31 @@ class Executor {
   int64_t sample_offset_;
   UpdateTools tools_;
   Buffer prepared_;
-  std::vector<Buffer> device_inputs_;             // on CUDA: two sets of copies, in turn
-  std::vector<const void*> inputs_;               // of the micro-batch being run
+  int input_sets_ = 1;
+  std::vector<Buffer> device_inputs_;             // sets of copies, in turn; else the source's own
+  std::vector<const void*> inputs_;               // by set, then by input
+  int64_t slot_offset_ = 0;                       // of the entry being run
+  size_t first_input_ = 0;                        // of its set, in inputs_
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
-  std::vector<void*> operands_;                   // of the kernel being run
-  std::atomic<int64_t> join_ticket_{0};           // of the last collective that a join waits for
-  // Schedule entry x 2^32 + instruction; the entry behind the last is `prepare`.
+  struct AccumulationKernels {
+    std::unique_ptr<Kernel> copy, add;
+  };
+  std::vector<AccumulationKernels> accumulations_;
+  std::vector<void*> operands_;  // of the kernel being run
+  // By slot: the last of the sends from it, down and up.
+  std::vector<std::array<std::unique_ptr<Mark>, 2>> sent_;
+  std::vector<std::unique_ptr<Mark>> started_;  // by collective, if a kWait names it
+  // What the host waits for: the calls that were put on a comm stream last, by ticket.
+  struct RecentCall {
+    std::atomic<CollectiveKind> kind{};
+    std::atomic<const char*> what{nullptr};
+  };
+  static constexpr int64_t kRecentCalls = 256;
+  std::array<std::array<RecentCall, kRecentCalls>, kStreamRoles> recent_{};
+  std::atomic<StreamRole> joined_{StreamRole::kCompute};
+  // Schedule entry x 2^32 + kFetching, kOpeningSlot or kRunning + instruction; the entry behind the
+  // last is `prepare`.
+  static constexpr int kFetching = 0, kOpeningSlot = 1, kRunning = 2;
   std::atomic<int64_t> place_{0};
 };
 

@@ -61,7 +61,7 @@ TrainingEnd Trainer::run() {
       break;
     }
     if (due(parts_.job.train.replica_check_every_steps))
-      check_replicas(parts_.group, parts_.session, steps_done());
+      check_replicas(parts_.group, parts_.run.mesh, parts_.session, steps_done());
     if (evaluate_if_due()) {
       end = TrainingEnd::kEarly;
       break;
@@ -105,6 +105,9 @@ void Trainer::report(const core::PassResult& result, double seconds) {
       .lr = result.step.learning_rate,
       .grad_norm = result.step.grad_norm,
       .samples_per_second = static_cast<double>(parts_.run.batch.global_batch) / seconds,
+      .tokens_per_second =
+          static_cast<double>(parts_.run.batch.global_batch * shapes_of(parts_.data).tokens()) /
+          seconds,
       .step_ms = seconds * 1e3,
       .applied = result.step.apply != 0};
   parts_.reports.metrics->write(record);

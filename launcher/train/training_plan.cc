@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "models/model.h"
-#include "parallel/data_parallel.h"
+#include "parallel/plan_training.h"
 
 namespace trireme::launcher {
 namespace {
@@ -71,10 +71,14 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
 
 core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
                         bool training, const models::ModelFactories& factories) {
-  return models::build_model(
-      job.model,
-      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training},
-      factories);
+  return models::build_model(job.model,
+                             {.batch = micro_batch,
+                              .sample = data.sample,
+                              .classes = data.classes,
+                              .training = training,
+                              .sample_type = data.sample_type,
+                              .labels = data.labels},
+                             factories);
 }
 
 void check_metrics(const JobOptions& job, const core::Graph& network) {
@@ -108,7 +112,9 @@ core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, co
                                   .schedule = schedule_of(job, run.total_steps),
                                   .clip_norm = job.optimizer.clip_norm,
                                   .groups = groups_of(job),
-                                  .seed = job.train.seed});
+                                  .seed = job.train.seed,
+                                  .zero = static_cast<int>(job.parallel.zero),
+                                  .recompute = job.train.recompute == Recompute::kFull});
 }
 
 }  // namespace trireme::launcher

@@ -1,5 +1,3 @@
-#include "parallel/data_parallel.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,9 @@
 
 #include "comm/group_transport.h"
 #include "core/base/error.h"
+#include "parallel/calls.h"
+#include "parallel/groups.h"
+#include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
 #include "tests/support/small_session.h"
 
@@ -54,7 +55,8 @@ Seen train(const SmallNet& net, comm::Communicator& group, int64_t bucket_bytes)
   const int64_t micro_batch = options.batch.micro_batch;
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  transport.add(kDataGroup, group);
+  const MeshGroups groups(group, Mesh({}, ranks));
+  groups.add_to(transport);
   core::Session session(*device, transport,
                         plan_training(test::small_graph(net, micro_batch),
                                       test::small_graph(without_dropout(net), micro_batch),
