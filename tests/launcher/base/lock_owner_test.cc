@@ -1,14 +1,11 @@
 #include "launcher/base/lock_owner.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "tests/launcher/base/lock_attempts.h"
-#include "tests/support/scratch_folder.h"
 
 namespace trireme::launcher {
 namespace {
