@@ -173,8 +173,7 @@ void check_parallel(const JobOptions& options, Checker& check) {
   check.count("parallel.data", parallel.data, 0);
   check.count("parallel.pipeline", parallel.pipeline, 0);
   check.count("parallel.virtual_stages", parallel.virtual_stages, 0);
-  if (parallel.tensor != 1)
-    check.unavailable("parallel.tensor", fmt::format("{}", parallel.tensor), "1");
+  check.count("parallel.tensor", parallel.tensor, 0);
   if (parallel.zero < 0 || parallel.zero > 3)
     check.error("parallel.zero", "parallel.zero ({}) must be 0, 1, 2 or 3", parallel.zero);
   if (parallel.zero == 3 && options.train.replica_check_every_steps > 0)

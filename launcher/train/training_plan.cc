@@ -90,6 +90,7 @@ parallel::TrainingOptions training_options(const JobOptions& job, const RunShape
           .seed = job.train.seed,
           .zero = static_cast<int>(job.parallel.zero),
           .recompute = job.train.recompute == Recompute::kFull,
+          .sequence = job.parallel.sequence,
           .pipeline = pipeline_of(job)};
 }
 

@@ -110,7 +110,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
                                 .sequence = layout.sequence};
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(world, mesh, {});
+  const MeshGroups groups(world, mesh);
   groups.add_to(transport);
   core::Session session(
       *device, transport,
