@@ -146,21 +146,29 @@ bool belongs_to(const Node& node, const std::string& name) {
   return node.name == name || node.block == name || node.name.starts_with(name + "/");
 }
 
+bool is_view(const Graph& graph, NodeId id) { return graph.node(id).op->view_of() >= 0; }
+
 // What can be named in parallel.stages, in order.
 std::vector<std::string> end_names(const Graph& graph, const Chain& chain) {
   std::vector<std::string> names;
   for (const CutPoint& cut : chain.cuts) {
-    const Node& node = graph.node(cut.position - 1);
+    NodeId last = cut.position - 1;
+    while (is_view(graph, last)) --last;
+    const Node& node = graph.node(last);
     const std::string& name = node.block.empty() ? node.name : node.block;
     if (names.empty() || names.back() != name) names.push_back(name);
   }
   return names;
 }
 
-// The position behind the last node of that name; 0 if there is none.
+// The position behind the last node of that name, and views of what it makes; 0 if there is none.
 int behind(const Graph& graph, const std::string& name) {
-  for (auto id = static_cast<NodeId>(graph.nodes().size()); id-- > 0;)
-    if (belongs_to(graph.node(id), name)) return id + 1;
+  const auto nodes = static_cast<NodeId>(graph.nodes().size());
+  for (NodeId id = nodes; id-- > 0;) {
+    if (!belongs_to(graph.node(id), name)) continue;
+    while (id + 1 < nodes && is_view(graph, id + 1)) ++id;
+    return id + 1;
+  }
   return 0;
 }
 

@@ -29,9 +29,8 @@ std::vector<int> first_nodes(const Partition& partition) {
 
 TEST(Partition, ExplainsItself) {
   const PartitionOptions options{.stages = 3};
-  EXPECT_EQ(
-      partition(test::stage_net(StageNet::kSkips, 8), options).explain(options),
-      R"(3 stages, cut by cost
+  EXPECT_EQ(partition(test::stage_net(StageNet::kSkips, 8), options).explain(options),
+            R"(3 stages, cut by cost
 stage 0   stem                                              444 parameters  12.7 % of the work    7.3 KiB  sends 0.4 KiB
 stage 1   block0/fc1 ... block1/add                        1074 parameters  38.3 % of the work   19.6 KiB  sends 0.8 KiB
 stage 2   block2/fc1 ... accuracy                          1295 parameters  49.0 % of the work   24.4 KiB
@@ -54,6 +53,15 @@ TEST(Partition, FollowsAnExplicitList) {
   EXPECT_EQ(cut.chunks[0].last, "stem");
   EXPECT_EQ(cut.chunks[1].last, "block1/add");
   EXPECT_EQ(cut.chunks[2].first, "block2/fc1");
+}
+
+TEST(Partition, AViewStaysWithWhatItViews) {
+  const core::Graph graph = test::stage_net(StageNet::kImages, 8);
+  const Partition cut = partition(graph, {.stages = 2, .ends = {"conv2"}});
+  EXPECT_EQ(cut.chunks[0].last, "flat");
+  EXPECT_EQ(refusal({.stages = 2, .ends = {"fc2"}}, StageNet::kImages),
+            "parallel.stages: no stage can end with 'fc2'; it may be one of: conv1, pool1, conv2, "
+            "fc1");
 }
 
 TEST(Partition, RefusesWhatDoesNotFit) {
