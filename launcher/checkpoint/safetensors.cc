@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "launcher/base/atomic.h"
 #include "launcher/base/file_descriptor.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/refuse.h"

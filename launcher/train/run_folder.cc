@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include "core/base/error.h"
+#include "launcher/base/atomic.h"
 #include "launcher/base/durable.h"
-#include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
 namespace {
