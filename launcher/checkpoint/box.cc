@@ -79,4 +79,12 @@ std::vector<Box> boxes_of_range(const core::Shape& shape, int64_t begin, int64_t
   return boxes;
 }
 
+std::vector<Box> boxes_of_range(const Box& box, int64_t begin, int64_t end) {
+  const core::Shape extent(std::span(box.extent).first(box.rank));
+  std::vector<Box> boxes = boxes_of_range(extent, begin, end);
+  for (Box& part : boxes)
+    for (int axis = 0; axis < box.rank; ++axis) part.origin[axis] += box.origin[axis];
+  return boxes;
+}
+
 }  // namespace trireme::launcher

@@ -37,5 +37,8 @@ int64_t first_element(const Box& box, const core::Shape& shape);
 // order, in order: at most 2 x rank - 1. Each box's elements therefore lie in memory one after the
 // other, from first_element on. Empty if begin == end.
 std::vector<Box> boxes_of_range(const core::Shape& shape, int64_t begin, int64_t end);
+// The same of the elements [begin, end) of a box in its own row-major order, as boxes of the
+// tensor.
+std::vector<Box> boxes_of_range(const Box& box, int64_t begin, int64_t end);
 
 }  // namespace trireme::launcher

@@ -1,12 +1,12 @@
 #include "launcher/checkpoint/saver.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 
 #include "core/base/error.h"
 #include "launcher/base/agreement.h"
+#include "launcher/checkpoint/finite.h"
 #include "launcher/checkpoint/shard_writer.h"
 #include "launcher/checkpoint/state.h"
 
@@ -22,12 +22,6 @@ double milliseconds_since(Clock::time_point start) {
 template <typename T>
 bool ready(const std::future<T>& result) {
   return result.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-}
-
-// By the exponent's bits, so that the compiler can take many at once.
-bool is_finite(float value) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  return (std::bit_cast<uint32_t>(value) & kExponent) != kExponent;
 }
 
 }  // namespace
@@ -111,14 +105,11 @@ Saver::Written Saver::write() const {
   return written;
 }
 
-// What is not finite is never committed: a run could only go on to nowhere from it.
 void Saver::check_finite() const {
   const std::vector<Piece>& pieces = manifest_.plan.shards[group_.rank()];
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto* values = reinterpret_cast<const float*>(pieces_[i]);
-    bool finite = true;
-    for (int64_t j = 0; j < ranges_[i].elements; ++j) finite &= is_finite(values[j]);
-    if (!finite)
+    if (!all_finite({values, static_cast<size_t>(ranges_[i].elements)}))
       throw SystemError(fmt::format("[checkpoint] {} holds values that are not finite",
                                     manifest_.plan.key(pieces[i])));
   }
