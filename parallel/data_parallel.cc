@@ -51,7 +51,7 @@ core::PlannedCollective control_reduction(const Graph& graph) {
   return {.kind = core::CollectiveKind::kAllReduce,
           .op = core::ReduceOp::kSum,
           .dtype = core::DType::kF64,
-          .group = kDataGroup,
+          .group = kWorldGroup,
           .location = {core::Arena::kControl, 0},
           .count = core::control_elements(graph),
           .what = "the control vector"};

@@ -8,12 +8,10 @@
 #include "core/optim/parameter_groups.h"
 #include "core/runtime/session.h"
 #include "parallel/batch_split.h"
+#include "parallel/groups.h"
 #include "parallel/mesh.h"
 
 namespace trireme::parallel {
-
-// Group numbers that programs name and comm::GroupTransport resolves.
-constexpr int kDataGroup = 0;
 
 struct TrainingOptions {
   core::DeviceKind device = core::DeviceKind::kCpu;
@@ -35,7 +33,7 @@ struct TrainingOptions {
 core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> eval,
                                 const Mesh& mesh, const TrainingOptions& options);
 
-// The collectives of both programs in their order, as every member of a group must issue them.
+// The collectives of both programs, of all groups, in their order.
 std::vector<core::CollectiveCall> collectives(const core::SessionPlan& plan);
 
 }  // namespace trireme::parallel

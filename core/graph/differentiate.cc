@@ -20,7 +20,8 @@ Node& GradientBuilder::append(const std::string& suffix, OpPtr op, std::vector<V
                            .op = std::move(op),
                            .inputs = std::move(inputs),
                            .outputs = {},
-                           .phase = Phase::kInputBackward});
+                           .phase = Phase::kInputBackward,
+                           .chunk = node_.chunk});
   return graph_.nodes_.back();
 }
 
@@ -152,13 +153,20 @@ class Differentiator {
                 .op = std::make_shared<Add>(),
                 .inputs = {sum, parts[i]},
                 .outputs = {},
-                .phase = Phase::kInputBackward};
+                .phase = Phase::kInputBackward,
+                .chunk = chunk_of_producer(value)};
       const auto id = static_cast<NodeId>(graph_.nodes_.size());
       sum = graph_.new_value({.name = node.name, .type = graph_.type(value), .producer = id});
       node.outputs = {sum};
       graph_.nodes_.push_back(std::move(node));
     }
     return sum;
+  }
+
+  // A sum of gradients is made where the value was.
+  int chunk_of_producer(ValueId value) const {
+    const NodeId producer = graph_.value(value).producer;
+    return producer == kNoNode ? 0 : graph_.node(producer).chunk;
   }
 
   const NamedSum* loss_made_by(const Node& node) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/graph/op.h"
+#include "core/graph/slice.h"
 
 namespace trireme::core {
 
@@ -38,6 +39,7 @@ struct Value {
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
   Init init;                     // of a parameter
+  Slice slice;                   // of a parameter: the part of it that this is
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
@@ -52,6 +54,7 @@ struct Node {
   std::vector<ValueId> inputs;  // kNoValue: an absent optional operand
   std::vector<ValueId> outputs;
   Phase phase = Phase::kForward;
+  int chunk = 0;  // of the network, cut for a pipeline; backward nodes have their forward's
   bool accumulate = false;  // adds to outputs that an earlier node wrote (a parameter used twice)
 };
 

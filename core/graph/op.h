@@ -14,6 +14,7 @@
 
 #include "core/base/shape.h"
 #include "core/runtime/stream.h"
+#include "core/runtime/transport.h"
 
 namespace trireme::core {
 
@@ -74,6 +75,14 @@ struct KernelContext {
   CudaContext* cuda = nullptr;  // null on the CPU
 };
 
+// What an op is that no kernel computes: a collective over the ranks of a group, from input 0 to
+// output 0 (counts as CollectiveCall has them).
+struct Exchange {
+  CollectiveKind kind = CollectiveKind::kAllReduce;
+  ReduceOp op = ReduceOp::kSum;
+  int group = 0;
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -96,6 +105,8 @@ class Op {
   virtual int view_of() const { return -1; }
   // The input whose memory output 0 may take over, if nobody needs that input afterwards, or -1.
   virtual int may_overwrite() const { return -1; }
+  // What the transport does in place of a kernel, or null.
+  virtual const Exchange* exchange() const { return nullptr; }
   // True if the outputs are sums over the samples of the step (losses, metrics, parameter
   // gradients): KernelArgs::accumulate is then honoured.
   virtual bool accumulates() const { return false; }

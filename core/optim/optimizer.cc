@@ -20,6 +20,32 @@ std::vector<UpdateRange> checked(std::span<const UpdateRange> ranges) {
   return kept;
 }
 
+// A kernel for each range.
+class NormOfRanges : public NormKernel {
+ public:
+  NormOfRanges(DeviceKind device, std::span<const ElementRange> ranges,
+               const KernelContext& context) {
+    for (const ElementRange& range : ranges)
+      parts_.push_back({range.begin, make_norm_kernel(device, range.end - range.begin, context)});
+    if (parts_.empty()) parts_.push_back({0, make_norm_kernel(device, int64_t{0}, context)});
+  }
+
+  void run(const float* gradients, double* sum_of_squares, bool accumulate,
+           Stream stream) override {
+    for (const Part& part : parts_) {
+      part.kernel->run(gradients + part.begin, sum_of_squares, accumulate, stream);
+      accumulate = true;
+    }
+  }
+
+ private:
+  struct Part {
+    int64_t begin;
+    std::unique_ptr<NormKernel> kernel;
+  };
+  std::vector<Part> parts_;
+};
+
 }  // namespace
 
 int moment_count(const OptimizerOptions& options) {
@@ -44,6 +70,12 @@ std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device, int64_t elements
                                              const KernelContext& context) {
   return device == DeviceKind::kCuda ? make_cuda_norm_kernel(elements, context)
                                      : make_cpu_norm_kernel(elements, context);
+}
+
+std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device,
+                                             std::span<const ElementRange> ranges,
+                                             const KernelContext& context) {
+  return std::make_unique<NormOfRanges>(device, ranges, context);
 }
 
 std::unique_ptr<ControlKernel> make_control_kernel(DeviceKind device, const ControlOptions& options,

@@ -44,6 +44,11 @@ int moment_count(const OptimizerOptions& options);
 // The weight decay that parameters get unless their group says otherwise.
 float weight_decay(const OptimizerOptions& options);
 
+struct ElementRange {  // [begin, end) of a flat buffer
+  int64_t begin = 0, end = 0;
+  bool operator==(const ElementRange&) const = default;
+};
+
 // Elements [begin, end) of a flat buffer that are updated alike.
 struct UpdateRange {
   int64_t begin = 0, end = 0;
@@ -99,6 +104,10 @@ std::unique_ptr<UpdateKernel> make_update_kernel(DeviceKind device, const Optimi
                                                  std::span<const UpdateRange> ranges,
                                                  const KernelContext& context);
 std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device, int64_t elements,
+                                             const KernelContext& context);
+// Over several ranges of the buffer, one after the other; none: the sum is 0.
+std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device,
+                                             std::span<const ElementRange> ranges,
                                              const KernelContext& context);
 std::unique_ptr<ControlKernel> make_control_kernel(DeviceKind device, const ControlOptions& options,
                                                    const KernelContext& context);

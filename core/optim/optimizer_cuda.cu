@@ -168,8 +168,9 @@ class CudaNormKernel : public NormKernel {
 
   void run(const float* gradients, double* sum_of_squares, bool accumulate,
            Stream stream) override {
-    launch(norm_blocks, dim3(static_cast<unsigned>(sums_.size())), dim3(kThreads), stream,
-           gradients, elements_, sums_.data(), all_aligned16(gradients));
+    if (elements_ > 0)
+      launch(norm_blocks, dim3(static_cast<unsigned>(sums_.size())), dim3(kThreads), stream,
+             gradients, elements_, sums_.data(), all_aligned16(gradients));
     launch(add_norm_blocks, dim3(1), dim3(kThreads), stream, sums_.data(), sums_.size(),
            sum_of_squares, accumulate);
   }

@@ -4,34 +4,35 @@
 #include <unordered_map>
 
 #include "core/base/error.h"
+#include "core/program/input_sets.h"
 #include "core/program/storage.h"
 
 namespace trireme::core {
 namespace {
 
-constexpr int kForward = 0, kBackward = 1;
-
-int segment_of(const Node& node) { return node.phase == Phase::kForward ? kForward : kBackward; }
+constexpr int64_t kSumBytes = 2 * size_of(DType::kF64);  // a sum and its weight
 
 class Builder {
  public:
   Builder(Graph graph, const FlatLayout& layout, const BuildOptions& options)
-      : layout_(layout), options_(options) {
+      : layout_(layout), options_(options), plans_(options.segments), turns_(options.turns) {
     program_.name = options.name;
     program_.graph = std::move(graph);
     program_.micro_batch = options.micro_batch;
     program_.micro_batches = options.micro_batches;
+    if (plans_.empty()) plans_ = whole_graph(program_.graph);
+    if (turns_.empty())
+      turns_ = one_after_another(static_cast<int>(plans_.size()), options.micro_batches);
   }
 
   Program build() {
-    for (const char* name : {"forward", "backward", "update"})
-      program_.segments.push_back({.name = name});
     program_.prepare.name = "prepare";
     place_fixed_values();
     place_activations();
-    for (NodeId id = 0; id < static_cast<NodeId>(graph().nodes().size()); ++id) append_node(id);
+    for (const SegmentPlan& plan : plans_) append_segment(plan);
     append_update();
     append_schedule();
+    program_.input_sets = input_sets(program_);
     return std::move(program_);
   }
 
@@ -40,109 +41,197 @@ class Builder {
 
   void place_fixed_values() {
     locations_.resize(graph().values().size());
-    const auto flat = [&](Arena arena, const std::string& name) {
-      return Location{arena, layout_.find(name).offset * size_of(DType::kF32)};
-    };
     int64_t control = 0;
     for (const auto* sums : {&graph().losses(), &graph().metrics()})
       for (const NamedSum& sum : *sums) {
-        locations_[sum.value] = {Arena::kControl, control};
-        control += 2 * size_of(DType::kF64);
+        if (sum.value != kNoValue) locations_[sum.value] = {Arena::kControl, control};
+        control += kSumBytes;
       }
     program_.control_bytes = control + kVotes * size_of(DType::kF64);
-    for (ValueId id = 0; id < static_cast<ValueId>(graph().values().size()); ++id) {
-      const Value& value = graph().value(id);
-      if (value.role == Role::kParameter) locations_[id] = flat(Arena::kParameters, value.name);
-      if (value.role == Role::kGradient)
-        locations_[id] = flat(Arena::kGradients, graph().value(value.parameter).name);
-      if (value.role == Role::kInput) {
-        locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};
-        program_.inputs.push_back(id);
-      }
+    for (ValueId id = 0; id < static_cast<ValueId>(graph().values().size()); ++id) place(id);
+    program_.input_used.resize(program_.inputs.size());
+  }
+
+  // Of a parameter, a gradient or an input; parameters of other ranks' chunks have no place here.
+  void place(ValueId id) {
+    const Value& value = graph().value(id);
+    const auto flat = [&](Arena arena, const std::string& name) {
+      if (const FlatParameter* parameter = layout_.look_up(name))
+        locations_[id] = {arena, parameter->offset * size_of(DType::kF32)};
+    };
+    if (value.role == Role::kParameter) flat(Arena::kParameters, value.name);
+    if (value.role == Role::kGradient) flat(Arena::kGradients, graph().value(value.parameter).name);
+    if (value.role == Role::kInput) {
+      locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};
+      program_.inputs.push_back(id);
     }
   }
 
   void place_activations() {
-    ActivationPlan plan = plan_activations(graph(), options_.device);
-    program_.slot_bytes = plan.slot_bytes;
+    ActivationPlan plan = plan_activations(graph(), plans_, options_.device);
+    slot_bytes_ = std::move(plan.slot_bytes);
     program_.scratch_bytes = plan.scratch_bytes;
     workspaces_ = std::move(plan.workspaces);
     for (size_t id = 0; id < locations_.size(); ++id)
       if (plan.values[id].arena != Arena::kNone) locations_[id] = plan.values[id];
   }
 
-  Location operand(ValueId id) const { return id == kNoValue ? Location{} : locations_[id]; }
-
-  void append_node(NodeId id) {
-    const Node& node = graph().node(id);
-    if (node.op->view_of() < 0) {
-      Segment& segment = program_.segments[segment_of(node)];
-      const std::vector<ValueType> inputs = graph().input_types(node);
-      const std::vector<ValueType> outputs = graph().output_types(node);
-      Instruction instruction{.kind = InstructionKind::kKernel,
-                              .index = id,
-                              .inputs = static_cast<int16_t>(node.inputs.size()),
-                              .outputs = static_cast<int16_t>(node.outputs.size()),
-                              .accumulate = node.accumulate,
-                              .workspace = workspaces_[id]};
-      if (const int64_t bytes = node.op->prepared_cap({inputs, outputs}, options_.device)) {
-        instruction.prepared = {Arena::kPrepared, program_.prepared_bytes};
-        program_.prepared_bytes += (bytes + 255) / 256 * 256;
-        append(program_.prepare, node, instruction, InstructionKind::kPrepare);
+  void append_segment(const SegmentPlan& plan) {
+    program_.segments.push_back({.name = plan.name});
+    Segment& segment = program_.segments.back();
+    for (const Transfer& receive : plan.receives) append_transfer(segment, receive, true);
+    for (const bool down : {true, false})
+      if (std::ranges::any_of(plan.receives, [&](const Transfer& t) { return t.down == down; }))
+        segment.instructions.push_back(
+            {.kind = InstructionKind::kJoin,
+             .stream = down ? StreamRole::kReceiveDown : StreamRole::kReceiveUp});
+    for (NodeId id : plan.nodes) append_node(segment, id);
+    for (const Transfer& send : plan.sends) append_transfer(segment, send, false);
+    for (const Location& operand : segment.operands)
+      if (operand.arena == Arena::kInputs) {
+        segment.reads_inputs = true;
+        program_.input_used[operand.offset] = true;
       }
-      append(segment, node, instruction, InstructionKind::kKernel);
+  }
+
+  void append_transfer(Segment& segment, Transfer transfer, bool receive) {
+    transfer.receive = receive;
+    const Location location = locations_[transfer.value];
+    ensure(location.arena == Arena::kSlot, "what goes to another rank lies in the slot");
+    segment.instructions.push_back({.kind = InstructionKind::kTransfer,
+                                    .index = static_cast<int32_t>(program_.transfers.size()),
+                                    .stream = stream_of(transfer)});
+    program_.transfers.push_back(transfer);
+    program_.transfer_locations.push_back(location);
+  }
+
+  void append_node(Segment& segment, NodeId id) {
+    const Node& node = graph().node(id);
+    Instruction instruction{.kind = InstructionKind::kKernel,
+                            .index = id,
+                            .inputs = static_cast<int16_t>(node.inputs.size()),
+                            .outputs = static_cast<int16_t>(node.outputs.size()),
+                            .accumulate = node.accumulate};
+    if (node.op->exchange() != nullptr) {
+      instruction.kind = InstructionKind::kExchange;
+      instruction.stream = StreamRole::kTensor;
+      append(segment, node, instruction);
+    } else if (node.op->view_of() < 0) {
+      instruction.workspace = workspaces_[id];
+      reserve_prepared(node, instruction);
+      append(segment, node, instruction);
     } else if (Location& view = locations_[node.outputs[0]]; view.arena == Arena::kNone) {
       view = operand(node.inputs[node.op->view_of()]);
     }
     for (const CollectiveAfter& reduction : options_.reductions)
-      if (reduction.after == id) append_collective(kBackward, reduction.collective, true);
+      if (reduction.after == id) append_collective(segment, reduction.collective, true);
   }
 
-  void append(Segment& segment, const Node& node, Instruction instruction, InstructionKind kind) {
-    instruction.kind = kind;
+  void reserve_prepared(const Node& node, Instruction& instruction) {
+    const std::vector<ValueType> inputs = graph().input_types(node);
+    const std::vector<ValueType> outputs = graph().output_types(node);
+    const int64_t bytes = node.op->prepared_cap({inputs, outputs}, options_.device);
+    if (bytes == 0) return;
+    instruction.prepared = {Arena::kPrepared, program_.prepared_bytes};
+    program_.prepared_bytes += (bytes + 255) / 256 * 256;
+    Instruction prepare = instruction;
+    prepare.kind = InstructionKind::kPrepare;
+    append(program_.prepare, node, prepare);
+  }
+
+  Location operand(ValueId id) const { return id == kNoValue ? Location{} : locations_[id]; }
+
+  void append(Segment& segment, const Node& node, Instruction instruction) {
     instruction.first_operand = static_cast<int32_t>(segment.operands.size());
     for (ValueId input : node.inputs) segment.operands.push_back(operand(input));
     for (ValueId output : node.outputs) segment.operands.push_back(operand(output));
     segment.instructions.push_back(instruction);
   }
 
-  void append_collective(int segment, const PlannedCollective& collective, bool last) {
+  void append_collective(Segment& segment, const PlannedCollective& collective, bool last) {
     const auto index = static_cast<int32_t>(program_.collectives.size());
     program_.collectives.push_back(collective);
-    program_.segments[segment].instructions.push_back({.kind = InstructionKind::kCollective,
-                                                       .index = index,
-                                                       .last_micro_batch = last,
-                                                       .stream = StreamRole::kData});
+    segment.instructions.push_back({.kind = InstructionKind::kCollective,
+                                    .index = index,
+                                    .last_micro_batch = last,
+                                    .stream = StreamRole::kData});
   }
 
   void append_update() {
-    constexpr int kUpdate = 2;
-    for (const PlannedCollective& collective : options_.after_backward)
-      append_collective(kUpdate, collective, false);
-    auto& instructions = program_.segments[kUpdate].instructions;
-    if (!options_.after_backward.empty() || !options_.reductions.empty())
-      instructions.push_back({.kind = InstructionKind::kJoin, .stream = StreamRole::kData});
+    program_.segments.push_back({.name = "update"});
+    Segment& segment = program_.segments.back();
+    zero_sums(segment);
+    const auto reduce = [&](const std::vector<PlannedCollective>& collectives, bool join) {
+      for (const PlannedCollective& collective : collectives)
+        append_collective(segment, collective, false);
+      if (join)
+        segment.instructions.push_back(
+            {.kind = InstructionKind::kJoin, .stream = StreamRole::kData});
+    };
+    reduce(options_.after_backward,
+           !options_.after_backward.empty() || !options_.reductions.empty());
     if (!options_.update) return;
-    for (auto kind : {InstructionKind::kNorm, InstructionKind::kControl, InstructionKind::kUpdate})
-      instructions.push_back({.kind = kind});
+    segment.instructions.push_back({.kind = InstructionKind::kNorm});
+    if (options_.norm_reduction) reduce({*options_.norm_reduction}, true);
+    for (auto kind : {InstructionKind::kControl, InstructionKind::kUpdate})
+      segment.instructions.push_back({.kind = kind});
+    reduce(options_.after_update, !options_.after_update.empty());
   }
 
-  // One stage: forward and backward of each micro-batch in turn need one slot.
+  // Sums that are another rank's to count: the reduction left all ranks' total there last time.
+  void zero_sums(Segment& segment) {
+    int64_t at = 0;
+    for (const auto* sums : {&graph().losses(), &graph().metrics()})
+      for (const NamedSum& sum : *sums) {
+        if (!options_.counts_sums || sum.value == kNoValue) {
+          segment.instructions.push_back({.kind = InstructionKind::kZero,
+                                          .index = static_cast<int32_t>(program_.zeroed.size())});
+          program_.zeroed.push_back({{Arena::kControl, at}, kSumBytes});
+        }
+        at += kSumBytes;
+      }
+  }
+
   void append_schedule() {
-    const bool backward = !program_.segments[kBackward].instructions.empty();
-    for (int m = 0; m < options_.micro_batches; ++m)
-      for (int segment = kForward; segment <= (backward ? kBackward : kForward); ++segment)
-        program_.schedule.push_back({.segment = segment,
-                                     .micro_batch = m,
-                                     .first = m == 0,
-                                     .last = m == options_.micro_batches - 1});
-    if (!program_.segments[2].instructions.empty())
-      program_.schedule.push_back({.segment = 2, .first = true, .last = true});
+    std::vector<int64_t> chunk_base(slot_bytes_.size() + 1);
+    for (size_t chunk = 0; chunk < slot_bytes_.size(); ++chunk) {
+      int slots = 0;
+      for (const Turn& turn : turns_)
+        if (plans_[turn.segment].chunk == static_cast<int>(chunk))
+          slots = std::max(slots, turn.slot + 1);
+      chunk_base[chunk + 1] = chunk_base[chunk] + slots * slot_bytes_[chunk];
+    }
+    program_.slot_bytes = chunk_base.back();
+    std::vector<int> seen(plans_.size()), last(plans_.size());
+    for (size_t i = 0; i < turns_.size(); ++i) last[turns_[i].segment] = static_cast<int>(i);
+    for (size_t i = 0; i < turns_.size(); ++i) {
+      const Turn& turn = turns_[i];
+      const int chunk = plans_[turn.segment].chunk;
+      program_.schedule.push_back(
+          {.segment = turn.segment,
+           .micro_batch = turn.micro_batch,
+           .slot_offset = chunk_base[chunk] + turn.slot * slot_bytes_[chunk],
+           .first = seen[turn.segment]++ == 0,
+           .last = last[turn.segment] == static_cast<int>(i),
+           .opens_slot = is_first_of_chunk(turn.segment)});
+    }
+    const auto update = static_cast<int>(program_.segments.size()) - 1;
+    if (!program_.segments[update].instructions.empty())
+      program_.schedule.push_back({.segment = update, .first = true, .last = true});
+  }
+
+  bool is_first_of_chunk(int segment) const {
+    for (int s = 0; s < segment; ++s)
+      if (plans_[s].chunk == plans_[segment].chunk) return false;
+    return true;
   }
 
   const FlatLayout& layout_;
   const BuildOptions& options_;
+  std::vector<SegmentPlan> plans_;
+  std::vector<Turn> turns_;
   Program program_;
+  std::vector<int64_t> slot_bytes_;   // by chunk, of one slot
   std::vector<Location> locations_;   // by value
   std::vector<Location> workspaces_;  // by node
 };

@@ -1,10 +1,13 @@
-// From a graph to a program: operands get addresses, values get lives, segments get instructions.
+// From a graph to a program: segments, schedule, arenas. Parallel decides which nodes a rank runs,
+// in which turns, and where collectives go; build places all of it and knows nothing of why.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "core/program/program.h"
+#include "core/program/segment_plan.h"
 
 namespace trireme::core {
 
@@ -19,13 +22,20 @@ struct BuildOptions {
   DeviceKind device = DeviceKind::kCpu;
   int64_t micro_batch = 1;
   int micro_batches = 1;
-  bool update = false;                            // ends with the optimizer
-  std::vector<CollectiveAfter> reductions;        // with the last micro-batch, on the data stream
-  std::vector<PlannedCollective> after_backward;  // the control vector
+  std::vector<SegmentPlan> segments;  // empty: whole_graph()
+  std::vector<Turn> turns;            // empty: one_after_another()
+  bool update = false;                // ends with the optimizer
+  // Whether this rank's sums of losses and metrics count; else another rank has the same ones.
+  bool counts_sums = true;
+  std::vector<CollectiveAfter> reductions;          // with the last micro-batch, on the data stream
+  std::vector<PlannedCollective> after_backward;    // the control vector, in order
+  std::optional<PlannedCollective> norm_reduction;  // of the sum of squares, if others have a part
+  std::vector<PlannedCollective> after_update;
 };
 
 // `layout` gives the parameters' offsets. Every loss and metric of the graph gets two f64 in the
 // control arena, in the order losses, metrics; kVotes more f64 behind them are the ranks' votes.
+// Those that no node of this rank makes stay zero.
 Program build_program(Graph graph, const FlatLayout& layout, const BuildOptions& options);
 
 // Elements of the control vector of a graph: 2 f64 for each loss and metric, and the votes.

@@ -34,9 +34,14 @@ int64_t FlatLayout::parameter_count() const {
 }
 
 const FlatParameter& FlatLayout::find(const std::string& name) const {
-  const auto found = std::ranges::find(parameters, name, &FlatParameter::name);
-  if (found == parameters.end()) fail("[parameters] has no parameter '{}'", name);
+  const FlatParameter* found = look_up(name);
+  if (found == nullptr) fail("[parameters] has no parameter '{}'", name);
   return *found;
+}
+
+const FlatParameter* FlatLayout::look_up(const std::string& name) const {
+  const auto found = std::ranges::find(parameters, name, &FlatParameter::name);
+  return found == parameters.end() ? nullptr : &*found;
 }
 
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree) {
@@ -46,6 +51,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
     const Value& value = graph.value(id);
     layout.parameters.push_back({.name = value.name,
                                  .shape = value.type.shape,
+                                 .slice = value.slice,
                                  .init = value.init,
                                  .offset = offset,
                                  .elements = value.type.elements(),

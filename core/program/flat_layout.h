@@ -19,11 +19,14 @@ constexpr int64_t kElementAlignment = 128;
 
 struct FlatParameter {
   std::string name;
-  Shape shape;
+  Shape shape;  // of what lies here
+  Slice slice;  // the part of the whole parameter that this is
   Init init;
   int64_t offset = 0;  // elements from the start of the buffer, a multiple of 128
   int64_t elements = 0;
   bool trained = true;
+
+  const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
 };
 
 struct Bucket {
@@ -39,6 +42,7 @@ struct FlatLayout {
 
   int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;
+  const FlatParameter* look_up(const std::string& name) const;  // null if there is none
 };
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A

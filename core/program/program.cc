@@ -3,6 +3,26 @@
 #include <fmt/format.h>
 
 namespace trireme::core {
+namespace {
+
+std::string describe(const Program& program, const Transfer& transfer) {
+  return fmt::format("{} of {} {} peer {}", transfer.receive ? "recv" : "send",
+                     program.graph.value(transfer.value).name, transfer.receive ? "from" : "to",
+                     transfer.peer);
+}
+
+}  // namespace
+
+std::string_view name_of(CollectiveKind kind) {
+  constexpr std::string_view kNames[] = {"all_reduce", "reduce_scatter", "all_gather", "broadcast",
+                                         "all_to_all", "send",           "recv"};
+  return kNames[static_cast<int>(kind)];
+}
+
+StreamRole stream_of(const Transfer& transfer) {
+  if (transfer.down) return transfer.receive ? StreamRole::kReceiveDown : StreamRole::kSendDown;
+  return transfer.receive ? StreamRole::kReceiveUp : StreamRole::kSendUp;
+}
 
 std::string describe(const Program& program, const Segment& segment, int pc) {
   const Instruction& instruction = segment.instructions[pc];
@@ -11,10 +31,20 @@ std::string describe(const Program& program, const Segment& segment, int pc) {
       return program.graph.node(instruction.index).name;
     case InstructionKind::kPrepare:
       return fmt::format("prepare of {}", program.graph.node(instruction.index).name);
-    case InstructionKind::kCollective:
-      return fmt::format("all_reduce of {}", program.collectives[instruction.index].what);
+    case InstructionKind::kExchange: {
+      const Node& node = program.graph.node(instruction.index);
+      return fmt::format("{} of {}", name_of(node.op->exchange()->kind), node.name);
+    }
+    case InstructionKind::kTransfer:
+      return describe(program, program.transfers[instruction.index]);
+    case InstructionKind::kCollective: {
+      const PlannedCollective& collective = program.collectives[instruction.index];
+      return fmt::format("{} of {}", name_of(collective.kind), collective.what);
+    }
     case InstructionKind::kJoin:
       return "wait for the reductions";
+    case InstructionKind::kZero:
+      return "clearing of the sums";
     case InstructionKind::kNorm:
       return "gradient norm";
     case InstructionKind::kControl:

@@ -1,9 +1,10 @@
 // A step as a program: known, with every byte of its memory, before it runs.
 //
-// Two levels. A *segment* (forward, backward, update) is planned once: instructions whose
-// operands are offsets into arenas. The *schedule* is a list of (segment, micro-batch, slot), so a
-// program's size does not grow with the number of micro-batches. Values that cross segments lie in
-// an activation slot; values inside one segment, and workspaces, in one shared scratch arena.
+// Two levels. A *segment* (forward or backward of one chunk of the network, update) is planned
+// once: instructions whose operands are offsets into arenas. The *schedule* is a list of (segment,
+// micro-batch, slot), so a program's size does not grow with the number of micro-batches. Values
+// that cross segments lie in an activation slot; values inside one segment, and workspaces, in one
+// shared scratch arena.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,12 @@ enum class Arena : uint8_t {
   kGradients,   // flat, f32
   kInputs,      // the offset is the number of the input, not bytes: batches come and go
   kControl,     // f64 sums of losses and metrics
-  kSlot,        // activations that backward needs again, one slot a micro-batch in flight
+  kSlot,        // activations that cross segments, one slot a micro-batch in flight
   kScratch,     // values inside one segment, workspaces
   kPrepared,    // prepared forms of parameters
+  kNorm,        // the gradients' sum of squares, one f64
 };
-constexpr int kArenas = 8;
+constexpr int kArenas = 9;
 
 struct Location {
   Arena arena = Arena::kNone;
@@ -40,16 +42,34 @@ struct PlannedCollective {
   ReduceOp op = ReduceOp::kSum;
   DType dtype = DType::kF32;
   int group = 0;
-  Location location;  // in place
-  int64_t count = 0;  // elements
+  Location location;  // what is received; and sent, unless:
+  Location send;
+  int64_t count = 0;  // elements, as CollectiveCall has them
   std::string what;   // "bucket 3 (conv1/weight ...)"
+};
+
+// A value of the slot that goes to, or comes from, the chunk before or behind on another rank.
+struct Transfer {
+  ValueId value = kNoValue;
+  int group = 0;
+  int peer = 0;      // in the group
+  bool down = true;  // an activation; else a gradient
+  bool receive = false;
+};
+
+struct ZeroedRange {
+  Location location;
+  int64_t bytes = 0;
 };
 
 enum class InstructionKind : uint8_t {
   kKernel,      // run the kernel of `index`, a node
   kPrepare,     // let the kernel of `index` write its prepared form
+  kExchange,    // the collective that node `index` is, on `stream`; compute waits for it
+  kTransfer,    // enqueue send or receive `index` on `stream`, after the compute stream's work
   kCollective,  // enqueue collective `index` on `stream`, after the compute stream's work so far
   kJoin,        // the compute stream waits for `stream`
+  kZero,        // fill zeroed range `index`
   kNorm,        // sum of squares of the gradients
   kControl,     // learning rate, multiplier and the apply flag
   kUpdate,      // parameters and moments, if the apply flag is set
@@ -68,17 +88,18 @@ struct Instruction {
 };
 
 struct Segment {
-  std::string name;  // "forward"
+  std::string name;  // "forward", "backward of chunk 1"
   std::vector<Instruction> instructions;
   std::vector<Location> operands;
-  int64_t scratch_bytes = 0;
+  bool reads_inputs = false;
 };
 
 struct ScheduleEntry {
   int segment = 0;
   int micro_batch = 0;
-  int slot = 0;
-  bool first = false, last = false;  // of the step's micro-batches
+  int64_t slot_offset = 0;           // bytes from the slot arena's start
+  bool first = false, last = false;  // of the step's micro-batches in this segment
+  bool opens_slot = false;  // overwrites what an earlier micro-batch left, and may still be sending
 };
 
 // f64 behind the sums of the control vector, for the ranks' votes (core/runtime/session.h).
@@ -87,19 +108,28 @@ constexpr int kVotes = 3;
 struct Program {
   std::string name;  // "train"
   Graph graph;
-  std::vector<ValueId> inputs;  // in the order of Arena::kInputs
-  std::vector<Segment> segments;
+  std::vector<ValueId> inputs;    // in the order of Arena::kInputs, which is the batch's
+  std::vector<bool> input_used;   // by a node of this program
+  std::vector<Segment> segments;  // the last is the update
   std::vector<ScheduleEntry> schedule;
   Segment prepare;  // run once after the parameters have changed
   std::vector<PlannedCollective> collectives;
+  std::vector<Transfer> transfers;
+  std::vector<Location> transfer_locations;  // in the slot, by transfer
+  std::vector<ZeroedRange> zeroed;
   int64_t micro_batch = 0;  // samples
   int micro_batches = 1;    // in a step
-  int64_t slot_bytes = 0, scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0;
-  int slots = 1;
+  int input_sets = 1;       // batches that are in use at one time
+  int64_t slot_bytes = 0;   // of all slots together
+  int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0;
 };
+
+StreamRole stream_of(const Transfer& transfer);
 
 // The place of instruction `pc` in words of the graph: "conv1/grad_weight", "bucket 3 (...)".
 std::string describe(const Program& program, const Segment& segment, int pc);
+
+std::string_view name_of(CollectiveKind kind);  // "all_reduce"
 
 // Floating-point operations of one micro-batch.
 int64_t flops(const Graph& graph);

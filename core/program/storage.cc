@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "core/program/arena_planner.h"
 
 namespace trireme::core {
@@ -10,59 +11,105 @@ namespace {
 // Memory that one or several values take one after another.
 struct Storage {
   LiveRange range;
+  int chunk = 0;
+  bool transferred = false;  // comes from another rank, or goes to one
   std::vector<ValueId> values;
 };
 
+// Time runs through the segments as listed: a tick where each begins, one a node, one at its end.
 class StoragePlanner {
  public:
-  StoragePlanner(const Graph& graph, DeviceKind device) : graph_(graph), device_(device) {}
+  StoragePlanner(const Graph& graph, std::span<const SegmentPlan> segments, DeviceKind device)
+      : graph_(graph), segments_(segments), device_(device) {}
 
   ActivationPlan run() {
+    set_times();
     find_last_uses();
     share_memory();
     plan_.values.resize(graph_.values().size());
     plan_.workspaces.resize(graph_.nodes().size());
-    plan_slot();
-    for (const bool backward : {false, true}) plan_scratch(backward);
+    for (int chunk = 0; chunk < static_cast<int>(chunk_end_.size()); ++chunk) plan_slot(chunk);
+    for (int segment = 0; segment < static_cast<int>(segments_.size()); ++segment)
+      plan_scratch(segment);
     return std::move(plan_);
   }
 
  private:
   bool is_activation(ValueId id) const {
     return id != kNoValue && graph_.value(id).role == Role::kActivation &&
-           graph_.value(id).producer != kNoNode;
+           (graph_.value(id).producer != kNoNode || received_at_[id] >= 0);
   }
-  bool is_backward(int time) const { return graph_.node(time).phase != Phase::kForward; }
   bool crosses(const Storage& s) const {
-    return is_backward(s.range.begin) != is_backward(s.range.end);
+    return s.transferred || segment_at_[s.range.begin] != segment_at_[s.range.end];
   }
+
+  void set_times() {
+    time_of_.assign(graph_.nodes().size(), -1);
+    received_at_.assign(graph_.values().size(), -1);
+    sent_in_.assign(graph_.values().size(), -1);
+    for (int s = 0; s < static_cast<int>(segments_.size()); ++s) {
+      const SegmentPlan& segment = segments_[s];
+      for (const Transfer& receive : segment.receives) received_at_[receive.value] = now();
+      for (const Transfer& send : segment.sends) sent_in_[send.value] = segment.chunk;
+      segment_at_.push_back(s);
+      for (NodeId id : segment.nodes) {
+        time_of_[id] = now();
+        segment_at_.push_back(s);
+      }
+      if (segment.chunk >= static_cast<int>(chunk_end_.size()))
+        chunk_end_.resize(segment.chunk + 1);
+      chunk_end_[segment.chunk] = now();
+      segment_at_.push_back(s);
+    }
+  }
+  int now() const { return static_cast<int>(segment_at_.size()); }
 
   // A value is in use until its last reader, or the last reader of a view of it, has run.
   void find_last_uses() {
-    const auto nodes = static_cast<NodeId>(graph_.nodes().size());
     last_use_.assign(graph_.values().size(), -1);
-    for (NodeId id = nodes - 1; id >= 0; --id) {
-      const Node& node = graph_.node(id);
-      for (ValueId output : node.outputs) last_use_[output] = std::max(last_use_[output], id);
-      for (size_t i = 0; i < node.inputs.size(); ++i) {
-        const ValueId input = node.inputs[i];
-        if (input == kNoValue) continue;
-        const bool viewed = node.op->view_of() == static_cast<int>(i);
-        last_use_[input] = std::max(last_use_[input], viewed ? last_use_[node.outputs[0]] : id);
+    for (size_t s = segments_.size(); s-- > 0;) {
+      const std::vector<NodeId>& nodes = segments_[s].nodes;
+      for (size_t n = nodes.size(); n-- > 0;) {
+        const Node& node = graph_.node(nodes[n]);
+        const int time = time_of_[nodes[n]];
+        for (ValueId output : node.outputs) use(output, time);
+        for (size_t i = 0; i < node.inputs.size(); ++i) {
+          if (node.inputs[i] == kNoValue) continue;
+          const bool viewed = node.op->view_of() == static_cast<int>(i);
+          use(node.inputs[i], viewed ? last_use_[node.outputs[0]] : time);
+        }
       }
     }
+  }
+  void use(ValueId value, int time) {
+    if (sent_in_[value] >= 0) time = std::max(time, chunk_end_[sent_in_[value]]);
+    last_use_[value] = std::max(last_use_[value], time);
   }
 
   void share_memory() {
     storage_of_.assign(graph_.values().size(), -1);
-    for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes().size()); ++id) {
-      const Node& node = graph_.node(id);
-      for (size_t i = 0; i < node.outputs.size(); ++i) {
-        const ValueId output = node.outputs[i];
-        if (!is_activation(output)) continue;
-        const int taken = i == 0 ? memory_to_take(id, node) : -1;
-        join(output, taken, id);
+    for (const SegmentPlan& segment : segments_) {
+      for (const Transfer& receive : segment.receives)
+        join(receive.value, -1, received_at_[receive.value], segment.chunk);
+      for (NodeId id : segment.nodes) {
+        const Node& node = graph_.node(id);
+        check_inputs(node, segment.chunk);
+        for (size_t i = 0; i < node.outputs.size(); ++i)
+          if (is_activation(node.outputs[i]))
+            join(node.outputs[i], i == 0 ? memory_to_take(id, node) : -1, time_of_[id],
+                 segment.chunk);
       }
+    }
+  }
+
+  void check_inputs(const Node& node, int chunk) const {
+    for (ValueId input : node.inputs) {
+      if (input == kNoValue || graph_.value(input).role != Role::kActivation) continue;
+      const int storage = storage_of_[input];
+      if (storage == kOutside) continue;
+      if (storage < 0 || storages_[storage].chunk != chunk)
+        fail("[program] '{}' of chunk {} uses '{}', which that chunk neither makes nor receives",
+             node.name, chunk, graph_.value(input).name);
     }
   }
 
@@ -74,49 +121,51 @@ class StoragePlanner {
     if (over < 0 || !is_activation(node.inputs[over])) return -1;
     const ValueId input = node.inputs[over];
     const int storage = storage_of_[input];
-    if (storage < 0 || storages_[storage].range.end != id) return -1;  // somebody reads it later
+    if (storage < 0 || storages_[storage].range.end != time_of_[id]) return -1;  // read later
     return graph_.type(input).bytes() == graph_.type(node.outputs[0]).bytes() ? storage : -1;
   }
 
-  void join(ValueId value, int storage, NodeId now) {
+  void join(ValueId value, int storage, int now, int chunk) {
     if (storage == kOutside) {  // a view of an input or parameter lies where that lies
       storage_of_[value] = kOutside;
       return;
     }
     if (storage < 0) {
       storage = static_cast<int>(storages_.size());
-      storages_.push_back({.range = {graph_.type(value).bytes(), now, now}, .values = {}});
+      storages_.push_back({.range = {graph_.type(value).bytes(), now, now}, .chunk = chunk});
     }
+    Storage& taken = storages_[storage];
     storage_of_[value] = storage;
-    storages_[storage].values.push_back(value);
-    storages_[storage].range.end = std::max(storages_[storage].range.end, last_use_[value]);
+    taken.values.push_back(value);
+    taken.transferred |= received_at_[value] >= 0 || sent_in_[value] >= 0;
+    taken.range.end = std::max(taken.range.end, last_use_[value]);
   }
 
-  void plan_slot() {
+  void plan_slot(int chunk) {
     std::vector<LiveRange> ranges;
     std::vector<const Storage*> chosen;
     for (const Storage& storage : storages_)
-      if (crosses(storage)) {
+      if (storage.chunk == chunk && crosses(storage)) {
         ranges.push_back(storage.range);
         chosen.push_back(&storage);
       }
     const ArenaPlan arena = plan_arena(ranges);
     for (size_t i = 0; i < chosen.size(); ++i) put(*chosen[i], {Arena::kSlot, arena.offsets[i]});
-    plan_.slot_bytes = arena.bytes;
+    plan_.slot_bytes.push_back(arena.bytes);
   }
 
-  void plan_scratch(bool backward) {
+  void plan_scratch(int segment) {
     std::vector<LiveRange> ranges;
     std::vector<const Storage*> chosen;
     for (const Storage& storage : storages_)
-      if (!crosses(storage) && is_backward(storage.range.begin) == backward) {
+      if (!crosses(storage) && segment_at_[storage.range.begin] == segment) {
         ranges.push_back(storage.range);
         chosen.push_back(&storage);
       }
     std::vector<NodeId> with_workspace;
-    for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes().size()); ++id)
-      if (const int64_t bytes = workspace_bytes(id); bytes > 0 && is_backward(id) == backward) {
-        ranges.push_back({bytes, id, id});
+    for (NodeId id : segments_[segment].nodes)
+      if (const int64_t bytes = workspace_bytes(id); bytes > 0) {
+        ranges.push_back({bytes, time_of_[id], time_of_[id]});
         with_workspace.push_back(id);
       }
     const ArenaPlan arena = plan_arena(ranges);
@@ -141,8 +190,14 @@ class StoragePlanner {
   static constexpr int kOutside = -2;
 
   const Graph& graph_;
+  std::span<const SegmentPlan> segments_;
   DeviceKind device_;
-  std::vector<NodeId> last_use_;  // by value
+  std::vector<int> segment_at_;   // by time
+  std::vector<int> time_of_;      // by node
+  std::vector<int> chunk_end_;    // by chunk: the end of its last segment
+  std::vector<int> received_at_;  // by value, -1: not received
+  std::vector<int> sent_in_;      // by value: the chunk, -1: not sent
+  std::vector<int> last_use_;     // by value
   std::vector<int> storage_of_;   // by value
   std::vector<Storage> storages_;
   ActivationPlan plan_;
@@ -150,8 +205,9 @@ class StoragePlanner {
 
 }  // namespace
 
-ActivationPlan plan_activations(const Graph& graph, DeviceKind device) {
-  return StoragePlanner(graph, device).run();
+ActivationPlan plan_activations(const Graph& graph, std::span<const SegmentPlan> segments,
+                                DeviceKind device) {
+  return StoragePlanner(graph, segments, device).run();
 }
 
 }  // namespace trireme::core

@@ -12,8 +12,19 @@
 namespace trireme::core {
 
 // One stream per purpose. On the CPU kCompute is the calling thread.
-enum class StreamRole : uint8_t { kCompute, kCopy, kData, kTensor, kPipelineUp, kPipelineDown };
-constexpr int kStreamRoles = 6;
+// The two directions of a pipeline and the two ends of a message are apart, so that none waits
+// behind another: activations go down the stages, their gradients up.
+enum class StreamRole : uint8_t {
+  kCompute,
+  kCopy,
+  kData,
+  kTensor,
+  kSendDown,
+  kReceiveDown,
+  kSendUp,
+  kReceiveUp
+};
+constexpr int kStreamRoles = 8;
 
 class Device;
 

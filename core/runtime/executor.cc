@@ -17,12 +17,17 @@ Executor::Executor(const Program& program, Device& device, Transport& transport,
       sample_offset_(sample_offset),
       tools_(tools),
       prepared_(device, program.prepared_bytes),
-      inputs_(program.inputs.size()) {
+      input_sets_(program.input_sets) {
   bases_[static_cast<size_t>(Arena::kPrepared)] = prepared_.data();
-  if (device.kind() == DeviceKind::kCuda)
-    for (int set = 0; set < 2; ++set)
-      for (ValueId id : program.inputs)
-        device_inputs_.emplace_back(device, program.graph.type(id).bytes());
+  const bool on_gpu = device.kind() == DeviceKind::kCuda;
+  if (on_gpu) input_sets_ = std::max(input_sets_, 2);  // one is copied while the other is read
+  inputs_.resize(input_sets_ * program.inputs.size());
+  if (on_gpu || input_sets_ > 1)
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const size_t input = i % program.inputs.size();
+      const int64_t bytes = program.graph.type(program.inputs[input]).bytes();
+      device_inputs_.emplace_back(device, program.input_used[input] ? bytes : 0);
+    }
   make_kernels(seed);
 }
 
@@ -34,7 +39,7 @@ void Executor::make_kernels(uint64_t seed) {
   for (size_t id = 0; id < kernels_.size(); ++id) {
     const Node& node = program_.graph.node(static_cast<NodeId>(id));
     most_operands = std::max(most_operands, node.inputs.size() + node.outputs.size());
-    if (node.op->view_of() >= 0) continue;
+    if (node.op->view_of() >= 0 || node.op->exchange() != nullptr) continue;
     const std::vector<ValueType> inputs = program_.graph.input_types(node);
     const std::vector<ValueType> outputs = program_.graph.output_types(node);
     KernelContext context = device_.kernel_context();
@@ -50,25 +55,30 @@ void Executor::make_kernels(uint64_t seed) {
 void* Executor::address(Location location) const {
   if (location.arena == Arena::kNone) return nullptr;
   // Kernels never write to inputs.
-  if (location.arena == Arena::kInputs) return const_cast<void*>(inputs_[location.offset]);
-  return static_cast<std::byte*>(bases_[static_cast<size_t>(location.arena)]) + location.offset;
+  if (location.arena == Arena::kInputs)
+    return const_cast<void*>(inputs_[first_input_ + location.offset]);
+  const int64_t slot = location.arena == Arena::kSlot ? slot_offset_ : 0;
+  return static_cast<std::byte*>(bases_[static_cast<size_t>(location.arena)]) + slot +
+         location.offset;
 }
 
 void Executor::fetch(InputSource& source, int micro_batch) {
   const std::span<const void* const> batch = source.next();
-  ensure(batch.size() == inputs_.size(), "a batch has one array for each input of the program");
+  ensure(batch.size() == program_.inputs.size(),
+         "a batch has one array for each input of the program");
+  const size_t first = (micro_batch % input_sets_) * batch.size();
   if (device_inputs_.empty()) {
-    std::ranges::copy(batch, inputs_.begin());
+    std::ranges::copy(batch, inputs_.begin() + static_cast<int64_t>(first));
     return;
   }
   const Stream compute = device_.stream(StreamRole::kCompute);
   const Stream copy = device_.stream(StreamRole::kCopy);
   device_.order(compute, copy);  // the buffers may still be read
-  const size_t first = (micro_batch % 2) * inputs_.size();
-  for (size_t i = 0; i < inputs_.size(); ++i) {
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!program_.input_used[i]) continue;
     Buffer& buffer = device_inputs_[first + i];
     device_.copy_in(buffer.data(), batch[i], buffer.bytes(), copy);
-    inputs_[i] = buffer.data();
+    inputs_[first + i] = buffer.data();
   }
   device_.order(copy, compute);
   device_.synchronize(copy);  // the source may reuse its memory
@@ -81,15 +91,13 @@ void Executor::prepare() {
 }
 
 void Executor::run(InputSource& source) {
-  int fetched = -1;
+  int fetched = 0;
   for (size_t i = 0; i < program_.schedule.size(); ++i) {
     const ScheduleEntry& entry = program_.schedule[i];
     const Segment& segment = program_.segments[entry.segment];
     place_.store(static_cast<int64_t>(i) << 32, std::memory_order_relaxed);
-    if (entry.segment == 0 && entry.micro_batch != fetched) {
-      fetch(source, entry.micro_batch);
-      fetched = entry.micro_batch;
-    }
+    if (segment.reads_inputs)
+      while (fetched <= entry.micro_batch) fetch(source, fetched++);
     run_segment(segment, entry);
   }
 }
@@ -97,28 +105,38 @@ void Executor::run(InputSource& source) {
 void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
   const Stream compute = device_.stream(StreamRole::kCompute);
   const int64_t place = place_.load(std::memory_order_relaxed) >> 32 << 32;
+  slot_offset_ = entry.slot_offset;
+  first_input_ = (entry.micro_batch % input_sets_) * program_.inputs.size();
+  if (entry.opens_slot && !program_.transfers.empty()) {
+    place_.store(place | kOpeningSlot, std::memory_order_relaxed);
+    for (StreamRole role : {StreamRole::kSendDown, StreamRole::kSendUp}) join(role);
+  }
   for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
     const Instruction& instruction = segment.instructions[pc];
     if (instruction.last_micro_batch && !entry.last) continue;
-    place_.store(place | static_cast<int64_t>(pc + 1), std::memory_order_relaxed);
+    place_.store(place | static_cast<int64_t>(pc + kRunning), std::memory_order_relaxed);
     switch (instruction.kind) {
       case InstructionKind::kKernel:
       case InstructionKind::kPrepare:
         run_kernel(segment, instruction, entry);
         break;
-      case InstructionKind::kCollective: {
-        const PlannedCollective& planned = program_.collectives[instruction.index];
-        const Stream stream = device_.stream(instruction.stream);
-        void* buffer = address(planned.location);
-        device_.order(compute, stream);
-        transport_.enqueue({planned.kind, planned.op, planned.dtype, planned.group, 0, buffer,
-                            buffer, planned.count, planned.what.c_str()},
-                           stream);
+      case InstructionKind::kExchange:
+        run_exchange(segment, instruction);
+        break;
+      case InstructionKind::kTransfer:
+        run_transfer(instruction.index, instruction.stream);
+        break;
+      case InstructionKind::kCollective:
+        run_collective(program_.collectives[instruction.index], instruction.stream);
+        break;
+      case InstructionKind::kJoin:
+        join(instruction.stream);
+        break;
+      case InstructionKind::kZero: {
+        const ZeroedRange& range = program_.zeroed[instruction.index];
+        device_.fill_zero(address(range.location), range.bytes, compute);
         break;
       }
-      case InstructionKind::kJoin:
-        join(device_.stream(instruction.stream));
-        break;
       case InstructionKind::kNorm:
         tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false, compute);
         break;
@@ -135,10 +153,61 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
   }
 }
 
-void Executor::join(Stream stream) {
-  if (const CpuStream* comm = stream.cpu())
-    join_ticket_.store(comm->submitted, std::memory_order_relaxed);
-  device_.order(stream, device_.stream(StreamRole::kCompute));
+// Work put on the stream from now on starts after the compute stream's so far.
+void Executor::submit(CollectiveCall call, const char* what, StreamRole role) {
+  const Stream stream = device_.stream(role);
+  device_.order(device_.stream(StreamRole::kCompute), stream);
+  call.what = what;
+  transport_.enqueue(call, stream);
+  if (const CpuStream* comm = stream.cpu()) {
+    RecentCall& recent = recent_[static_cast<size_t>(role)][comm->submitted % kRecentCalls];
+    recent.kind.store(call.kind, std::memory_order_relaxed);
+    recent.what.store(what, std::memory_order_relaxed);
+  }
+}
+
+void Executor::run_exchange(const Segment& segment, const Instruction& instruction) {
+  const Node& node = program_.graph.node(instruction.index);
+  const Exchange& exchange = *node.op->exchange();
+  const ValueType& from = program_.graph.type(node.inputs[0]);
+  const ValueType& to = program_.graph.type(node.outputs[0]);
+  const bool counts_sent = exchange.kind == CollectiveKind::kAllGather;
+  submit({.kind = exchange.kind,
+          .op = exchange.op,
+          .dtype = from.dtype,
+          .group = exchange.group,
+          .send = address(segment.operands[instruction.first_operand]),
+          .recv = address(segment.operands[instruction.first_operand + instruction.inputs]),
+          .count = (counts_sent ? from : to).elements()},
+         node.name.c_str(), instruction.stream);
+  join(instruction.stream);
+}
+
+void Executor::run_transfer(int index, StreamRole role) {
+  const Transfer& transfer = program_.transfers[index];
+  const Value& value = program_.graph.value(transfer.value);
+  void* const data = address(program_.transfer_locations[index]);
+  submit({.kind = transfer.receive ? CollectiveKind::kRecv : CollectiveKind::kSend,
+          .dtype = value.type.dtype,
+          .group = transfer.group,
+          .peer = transfer.peer,
+          .send = data,
+          .recv = data,
+          .count = value.type.elements()},
+         value.name.c_str(), role);
+}
+
+void Executor::run_collective(const PlannedCollective& planned, StreamRole role) {
+  void* const received = address(planned.location);
+  const bool in_place = planned.send.arena == Arena::kNone;
+  submit({planned.kind, planned.op, planned.dtype, planned.group, 0,
+          in_place ? received : address(planned.send), received, planned.count},
+         planned.what.c_str(), role);
+}
+
+void Executor::join(StreamRole role) {
+  joined_.store(role, std::memory_order_relaxed);
+  device_.order(device_.stream(role), device_.stream(StreamRole::kCompute));
 }
 
 void Executor::run_kernel(const Segment& segment, const Instruction& instruction,
@@ -161,15 +230,15 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
     kernel.run(args);
 }
 
-// The collectives of a run are enqueued in their order on streams that complete in order, so the
-// one that holds things up is told by how many are left.
-std::string Executor::pending_reductions() const {
-  const CpuStream* stream = device_.stream(StreamRole::kData).cpu();
-  if (!stream) return "the reductions";
-  const int64_t left = join_ticket_.load(std::memory_order_relaxed) - stream->completed.load();
-  const auto all = static_cast<int64_t>(program_.collectives.size());
-  if (left <= 0 || left > all) return "the reductions";
-  return fmt::format("all_reduce of {}", program_.collectives[all - left].what);
+// Calls of a stream complete in order: the one behind the last that completed holds things up.
+std::string Executor::pending() const {
+  const StreamRole role = joined_.load(std::memory_order_relaxed);
+  const CpuStream* stream = device_.stream(role).cpu();
+  if (!stream) return "the other ranks";
+  const int64_t next = stream->completed.load() + 1;
+  const RecentCall& recent = recent_[static_cast<size_t>(role)][next % kRecentCalls];
+  const char* const what = recent.what.load();
+  return what ? fmt::format("{} of {}", name_of(recent.kind), what) : "the other ranks";
 }
 
 std::string Executor::where() const {
@@ -178,11 +247,11 @@ std::string Executor::where() const {
   if (at == program_.schedule.size()) return fmt::format("{}: prepare", program_.name);
   const ScheduleEntry& entry = program_.schedule[at];
   const Segment& segment = program_.segments[entry.segment];
-  const int pc = static_cast<int>(place & 0xffffffff) - 1;
-  if (pc < 0)
+  const int at_entry = static_cast<int>(place & 0xffffffff), pc = at_entry - kRunning;
+  if (at_entry == kFetching)
     return fmt::format("{}: data.next of micro-batch {}", program_.name, entry.micro_batch);
-  if (segment.instructions[pc].kind == InstructionKind::kJoin)
-    return fmt::format("{}: {}", program_.name, pending_reductions());
+  if (at_entry == kOpeningSlot || segment.instructions[pc].kind == InstructionKind::kJoin)
+    return fmt::format("{}: {}", program_.name, pending());
   return fmt::format("{}: {} of micro-batch {}, {}", program_.name, segment.name, entry.micro_batch,
                      describe(program_, segment, pc));
 }

@@ -59,8 +59,12 @@ class Executor {
 
  private:
   void make_kernels(uint64_t seed);
-  void join(Stream stream);
-  std::string pending_reductions() const;
+  void join(StreamRole role);
+  void submit(CollectiveCall call, const char* what, StreamRole role);
+  void run_exchange(const Segment& segment, const Instruction& instruction);
+  void run_transfer(int index, StreamRole role);
+  void run_collective(const PlannedCollective& planned, StreamRole role);
+  std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
   void run_kernel(const Segment& segment, const Instruction& instruction,
@@ -76,12 +80,24 @@ class Executor {
   int64_t sample_offset_;
   UpdateTools tools_;
   Buffer prepared_;
-  std::vector<Buffer> device_inputs_;             // on CUDA: two sets of copies, in turn
-  std::vector<const void*> inputs_;               // of the micro-batch being run
+  int input_sets_ = 1;
+  std::vector<Buffer> device_inputs_;             // sets of copies, in turn; else the source's own
+  std::vector<const void*> inputs_;               // by set, then by input
+  int64_t slot_offset_ = 0;                       // of the entry being run
+  size_t first_input_ = 0;                        // of its set, in inputs_
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
   std::vector<void*> operands_;                   // of the kernel being run
-  std::atomic<int64_t> join_ticket_{0};           // of the last collective that a join waits for
-  // Schedule entry x 2^32 + instruction; the entry behind the last is `prepare`.
+  // What the host waits for: the calls that were put on a comm stream last, by ticket.
+  struct RecentCall {
+    std::atomic<CollectiveKind> kind{};
+    std::atomic<const char*> what{nullptr};
+  };
+  static constexpr int64_t kRecentCalls = 256;
+  std::array<std::array<RecentCall, kRecentCalls>, kStreamRoles> recent_{};
+  std::atomic<StreamRole> joined_{StreamRole::kCompute};
+  // Schedule entry x 2^32 + kFetching, kOpeningSlot or kRunning + instruction; the entry behind the
+  // last is `prepare`.
+  static constexpr int kFetching = 0, kOpeningSlot = 1, kRunning = 2;
   std::atomic<int64_t> place_{0};
 };
 

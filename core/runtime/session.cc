@@ -41,6 +41,7 @@ struct Session::Arenas {
     bases[static_cast<size_t>(Arena::kSlot)] = slots.data();
     bases[static_cast<size_t>(Arena::kScratch)] = scratch.data();
     bases[static_cast<size_t>(Arena::kControl)] = control.data();
+    bases[static_cast<size_t>(Arena::kNorm)] = sum_of_squares.data();
     return bases;
   }
 
@@ -57,7 +58,9 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
   host_step_ = new (device_.allocate_host(sizeof(StepState))) StepState;
   host_control_ = static_cast<double*>(device_.allocate_host(arenas_->control.bytes()));
   KernelContext context = device_.kernel_context();
-  norm_ = make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
+  norm_ = plan_.norm_ranges
+              ? make_norm_kernel(device.kind(), *plan_.norm_ranges, context)
+              : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
   const UpdateTools tools{norm_.get(),        control_.get(),
@@ -81,8 +84,12 @@ Session::~Session() {
 void Session::initialize() {
   std::vector<float> values;
   for (const FlatParameter& parameter : plan_.layout.parameters) {
-    values.resize(static_cast<size_t>(parameter.elements));
-    fill(parameter.init, random_key(plan_.seed, "init", parameter.name), 0, values);
+    values.assign(static_cast<size_t>(parameter.elements), 0);
+    const uint64_t key = random_key(plan_.seed, "init", parameter.name);
+    for_each_run(parameter.slice, parameter.shape,
+                 [&](int64_t logical, int64_t local, int64_t count) {
+                   fill(parameter.init, key, logical, std::span(values).subspan(local, count));
+                 });
     set_parameter(parameter.name, values);
   }
 }

@@ -19,6 +19,8 @@ struct SessionPlan {
   FlatLayout layout;
   OptimizerOptions optimizer;
   std::vector<UpdateRange> ranges;  // of the update, in the flat buffer
+  // What this rank adds to the global norm, so that every parameter counts once; else all it has.
+  std::optional<std::vector<ElementRange>> norm_ranges;
   ControlOptions control;
   uint64_t seed = 1;
   int64_t global_batch = 1;   // samples in a step

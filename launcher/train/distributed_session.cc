@@ -22,14 +22,17 @@ DistributedSession::DistributedSession(
   device_ = make_device(request, world, share_gpu);
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
-  transport_.add(parallel::kDataGroup, nccl_ ? *nccl_ : group);
+  groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, std::vector<int>{});
+  groups_->add_to(transport_);
   core::SessionPlan plan;
   agree(group,
         [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
   if (before_memory) before_memory(plan);
   agree(group,
         [&] { session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan)); });
-  comm::check_collective_hash(group, parallel::kDataGroup, parallel::collectives(session_->plan()));
+  const std::vector<core::CollectiveCall> calls = parallel::collectives(session_->plan());
+  comm::check_collective_hash(group, parallel::kWorldGroup, calls);
+  comm::check_collective_hash(group, parallel::kDataGroup, calls);
 }
 
 }  // namespace trireme::launcher

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "comm/group_transport.h"
 #include "comm/world.h"
@@ -11,6 +12,7 @@
 #include "launcher/job/options.h"
 #include "launcher/train/device_choice.h"
 #include "launcher/train/training_plan.h"
+#include "parallel/groups.h"
 
 namespace trireme::launcher {
 
@@ -29,6 +31,7 @@ class DistributedSession {
  private:
   std::unique_ptr<core::Device> device_;
   std::unique_ptr<comm::Communicator> nccl_;
+  std::optional<parallel::MeshGroups> groups_;
   comm::GroupTransport transport_;
   std::unique_ptr<core::Session> session_;
 };

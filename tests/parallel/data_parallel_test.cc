@@ -54,7 +54,8 @@ Seen train(const SmallNet& net, comm::Communicator& group, int64_t bucket_bytes)
   const int64_t micro_batch = options.batch.micro_batch;
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  transport.add(kDataGroup, group);
+  const MeshGroups groups(group, Mesh({}, ranks), {});
+  groups.add_to(transport);
   core::Session session(*device, transport,
                         plan_training(test::small_graph(net, micro_batch),
                                       test::small_graph(without_dropout(net), micro_batch),
