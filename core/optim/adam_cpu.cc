@@ -19,8 +19,10 @@ class AdamKernel : public UpdateKernel {
   void run(const UpdateArgs& args) override {
     if (!args.step->apply) return;
     table_.for_each(threads_, [&](const UpdateRange& range, int64_t begin, int64_t end) {
+      const int64_t moment = begin + range.moment_shift;
       adam(make_adam_rule(options_, range, *args.step), args.parameters + begin,
-           args.gradients + begin, args.moment1 + begin, args.moment2 + begin, end - begin);
+           args.gradients + begin + range.gradient_shift, args.moment1 + moment,
+           args.moment2 + moment, end - begin);
     });
   }
 

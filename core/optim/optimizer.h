@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/element_range.h"
 #include "core/graph/op.h"
 #include "core/optim/schedule.h"
 #include "core/runtime/step_state.h"
@@ -44,16 +45,14 @@ int moment_count(const OptimizerOptions& options);
 // The weight decay that parameters get unless their group says otherwise.
 float weight_decay(const OptimizerOptions& options);
 
-struct ElementRange {  // [begin, end) of a flat buffer
-  int64_t begin = 0, end = 0;
-  bool operator==(const ElementRange&) const = default;
-};
-
-// Elements [begin, end) of a flat buffer that are updated alike.
+// Elements [begin, end) of the parameter buffer that are updated alike. The shifts are added to
+// their offsets where gradients or moments lie in a buffer of another layout.
 struct UpdateRange {
   int64_t begin = 0, end = 0;
   float weight_decay = 0;
   float lr_scale = 1;
+  int64_t gradient_shift = 0;  // elements, a multiple of kElementAlignment
+  int64_t moment_shift = 0;
 };
 
 struct UpdateArgs {

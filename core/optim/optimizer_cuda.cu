@@ -93,6 +93,9 @@ __global__ void __launch_bounds__(kThreads)
   if (step->apply == 0) return;
   const UpdateRange chunk = chunks[blockIdx.x];
   const auto rule = update.rule(chunk, *step);
+  buffers.g += chunk.gradient_shift;
+  if (Update::kMoments > 0) buffers.m += chunk.moment_shift;
+  if (Update::kMoments > 1) buffers.v += chunk.moment_shift;
   // Fours start at multiples of 4 of the whole buffer; what is left lies before and after.
   const int64_t first_four = vectorised ? (chunk.begin + 3) / 4 : 0;
   const int64_t last_four = vectorised ? chunk.end / 4 : 0;
@@ -111,9 +114,12 @@ __global__ void __launch_bounds__(kThreads)
 std::vector<UpdateRange> cut(std::span<const UpdateRange> ranges) {
   std::vector<UpdateRange> chunks;
   for (const UpdateRange& range : ranges)
-    for (int64_t begin = range.begin; begin < range.end; begin += kChunk)
-      chunks.push_back(
-          {begin, std::min(begin + kChunk, range.end), range.weight_decay, range.lr_scale});
+    for (int64_t begin = range.begin; begin < range.end; begin += kChunk) {
+      UpdateRange chunk = range;
+      chunk.begin = begin;
+      chunk.end = std::min(begin + kChunk, range.end);
+      chunks.push_back(chunk);
+    }
   return chunks;
 }
 

@@ -27,11 +27,12 @@ class SgdKernel : public UpdateKernel {
     table_.for_each(threads_, [&](const UpdateRange& range, int64_t begin, int64_t end) {
       const SgdRule rule = make_sgd_rule(options_, range, *args.step);
       float* p = args.parameters + begin;
-      const float* g = args.gradients + begin;
+      const float* g = args.gradients + begin + range.gradient_shift;
       if (options_.momentum == 0)
         plain_sgd(rule, p, g, end - begin);
       else
-        momentum_sgd(rule, options_.nesterov, p, g, args.moment1 + begin, end - begin);
+        momentum_sgd(rule, options_.nesterov, p, g, args.moment1 + begin + range.moment_shift,
+                     end - begin);
     });
   }
 

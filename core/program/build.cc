@@ -1,7 +1,7 @@
 #include "core/program/build.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "core/base/error.h"
 #include "core/program/input_sets.h"
@@ -20,6 +20,9 @@ class Builder {
     program_.graph = std::move(graph);
     program_.micro_batch = options.micro_batch;
     program_.micro_batches = options.micro_batches;
+    program_.gathered_bytes = options.gathered_bytes;
+    for (size_t i = 0; i < options.insertions.size(); ++i)
+      insertions_.emplace(options.insertions[i].node, i);
     if (plans_.empty()) plans_ = whole_graph(program_.graph);
     if (turns_.empty())
       turns_ = one_after_another(static_cast<int>(plans_.size()), options.micro_batches);
@@ -56,8 +59,11 @@ class Builder {
   void place(ValueId id) {
     const Value& value = graph().value(id);
     const auto flat = [&](Arena arena, const std::string& name) {
-      if (const FlatParameter* parameter = layout_.look_up(name))
-        locations_[id] = {arena, parameter->offset * size_of(DType::kF32)};
+      const FlatParameter* parameter = layout_.look_up(name);
+      if (parameter == nullptr) return;
+      const int64_t offset =
+          arena == Arena::kGradients ? parameter->gradient_offset : parameter->offset;
+      locations_[id] = {arena, offset * size_of(DType::kF32)};
     };
     if (value.role == Role::kParameter) flat(Arena::kParameters, value.name);
     if (value.role == Role::kGradient) flat(Arena::kGradients, graph().value(value.parameter).name);
@@ -68,7 +74,8 @@ class Builder {
   }
 
   void place_activations() {
-    ActivationPlan plan = plan_activations(graph(), plans_, options_.device);
+    ActivationPlan plan =
+        plan_activations(graph(), plans_, options_.device, options_.transient_parameters);
     slot_bytes_ = std::move(plan.slot_bytes);
     program_.scratch_bytes = plan.scratch_bytes;
     workspaces_ = std::move(plan.workspaces);
@@ -79,6 +86,7 @@ class Builder {
   void append_segment(const SegmentPlan& plan) {
     program_.segments.push_back({.name = plan.name});
     Segment& segment = program_.segments.back();
+    for (const auto& [value, location] : plan.locations) locations_[value] = location;
     for (const Transfer& receive : plan.receives) append_transfer(segment, receive, true);
     for (const bool down : {true, false})
       if (std::ranges::any_of(plan.receives, [&](const Transfer& t) { return t.down == down; }))
@@ -106,37 +114,80 @@ class Builder {
   }
 
   void append_node(Segment& segment, NodeId id) {
+    insert(segment, id, true);
+    append_work(segment, id);
+    insert(segment, id, false);
+  }
+
+  void append_work(Segment& segment, NodeId id) {
     const Node& node = graph().node(id);
     Instruction instruction{.kind = InstructionKind::kKernel,
                             .index = id,
                             .inputs = static_cast<int16_t>(node.inputs.size()),
                             .outputs = static_cast<int16_t>(node.outputs.size()),
-                            .accumulate = node.accumulate};
+                            .accumulate = node.accumulate,
+                            .replace = options_.fresh_gradients && makes_gradient(node)};
     if (node.op->exchange() != nullptr) {
       instruction.kind = InstructionKind::kExchange;
       instruction.stream = StreamRole::kTensor;
       append(segment, node, instruction);
     } else if (node.op->view_of() < 0) {
       instruction.workspace = workspaces_[id];
-      reserve_prepared(node, instruction);
+      reserve_prepared(segment, node, instruction);
       append(segment, node, instruction);
     } else if (Location& view = locations_[node.outputs[0]]; view.arena == Arena::kNone) {
       view = operand(node.inputs[node.op->view_of()]);
     }
-    for (const CollectiveAfter& reduction : options_.reductions)
-      if (reduction.after == id) append_collective(segment, reduction.collective, true);
   }
 
-  void reserve_prepared(const Node& node, Instruction& instruction) {
+  bool makes_gradient(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId output) {
+      return graph().value(output).role == Role::kGradient;
+    });
+  }
+
+  void insert(Segment& segment, NodeId id, bool before) {
+    const auto [first, end] = insertions_.equal_range(id);
+    for (auto at = first; at != end; ++at)
+      if (options_.insertions[at->second].before == before) append_insertion(segment, at->second);
+  }
+
+  void append_insertion(Segment& segment, size_t number) {
+    const Insertion& insertion = options_.insertions[number];
+    Instruction instruction{.last_micro_batch = insertion.last_micro_batch,
+                            .stream = StreamRole::kData};
+    if (const auto* collective = std::get_if<PlannedCollective>(&insertion.what)) {
+      inserted_[number] = static_cast<int32_t>(program_.collectives.size());
+      return append_collective(segment, *collective, insertion.last_micro_batch);
+    }
+    if (const auto* wait = std::get_if<Insertion::Wait>(&insertion.what)) {
+      instruction.kind = InstructionKind::kWait;
+      instruction.index = inserted_.at(wait->insertion);
+    } else {
+      instruction.kind = InstructionKind::kAccumulate;
+      instruction.index = static_cast<int32_t>(program_.accumulations.size());
+      program_.accumulations.push_back(std::get<PlannedAccumulation>(insertion.what));
+    }
+    segment.instructions.push_back(instruction);
+  }
+
+  // A prepared form is written once after each update; beside its node, if the parameter is not
+  // there before.
+  void reserve_prepared(Segment& segment, const Node& node, Instruction& instruction) {
     const std::vector<ValueType> inputs = graph().input_types(node);
     const std::vector<ValueType> outputs = graph().output_types(node);
     const int64_t bytes = node.op->prepared_cap({inputs, outputs}, options_.device);
     if (bytes == 0) return;
-    instruction.prepared = {Arena::kPrepared, program_.prepared_bytes};
-    program_.prepared_bytes += (bytes + 255) / 256 * 256;
+    if (options_.transient_parameters) {  // in front of the workspace, as storage reserved it
+      instruction.prepared = instruction.workspace;
+      instruction.workspace.offset += round_up_256(bytes);
+    } else {
+      instruction.prepared = {Arena::kPrepared, program_.prepared_bytes};
+      program_.prepared_bytes += round_up_256(bytes);
+    }
     Instruction prepare = instruction;
     prepare.kind = InstructionKind::kPrepare;
-    append(program_.prepare, node, prepare);
+    append(options_.transient_parameters ? segment : program_.prepare, node, prepare);
   }
 
   Location operand(ValueId id) const { return id == kNoValue ? Location{} : locations_[id]; }
@@ -169,7 +220,7 @@ class Builder {
             {.kind = InstructionKind::kJoin, .stream = StreamRole::kData});
     };
     reduce(options_.after_backward,
-           !options_.after_backward.empty() || !options_.reductions.empty());
+           !options_.after_backward.empty() || !options_.insertions.empty());
     if (!options_.update) return;
     segment.instructions.push_back({.kind = InstructionKind::kNorm});
     if (options_.norm_reduction) reduce({*options_.norm_reduction}, true);
@@ -230,6 +281,8 @@ class Builder {
   const BuildOptions& options_;
   std::vector<SegmentPlan> plans_;
   std::vector<Turn> turns_;
+  std::multimap<NodeId, size_t> insertions_;  // of one node in their order
+  std::map<size_t, int32_t> inserted_;        // collectives, by insertion
   Program program_;
   std::vector<int64_t> slot_bytes_;   // by chunk, of one slot
   std::vector<Location> locations_;   // by value

@@ -2,19 +2,26 @@
 // in which turns, and where collectives go; build places all of it and knows nothing of why.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <span>
+#include <variant>
 
 #include "core/program/program.h"
 #include "core/program/segment_plan.h"
 
 namespace trireme::core {
 
-// A collective that may start once node `after` of the graph has run.
-struct CollectiveAfter {
-  NodeId after = kNoNode;
-  PlannedCollective collective;
+// What else happens among the nodes of a segment; insertions at one node in the order given.
+struct Insertion {
+  NodeId node = kNoNode;
+  bool before = false;            // else behind the node
+  bool last_micro_batch = false;  // with the last micro-batch only
+  // Start a collective on the data stream; wait for the one that another insertion, by its number,
+  // has started before; or add a sum to what earlier micro-batches left.
+  struct Wait {
+    size_t insertion = 0;
+  };
+  std::variant<PlannedCollective, Wait, PlannedAccumulation> what;
 };
 
 struct BuildOptions {
@@ -27,7 +34,12 @@ struct BuildOptions {
   bool update = false;                // ends with the optimizer
   // Whether this rank's sums of losses and metrics count; else another rank has the same ones.
   bool counts_sums = true;
-  std::vector<CollectiveAfter> reductions;          // with the last micro-batch, on the data stream
+  std::vector<Insertion> insertions;
+  // Whether gradients replace the last micro-batch's, which has been accumulated elsewhere.
+  bool fresh_gradients = false;
+  // Whether parameters come and go within a segment: prepared forms are then made at each use.
+  bool transient_parameters = false;
+  int64_t gathered_bytes = 0;                       // of Arena::kGathered
   std::vector<PlannedCollective> after_backward;    // the control vector, in order
   std::optional<PlannedCollective> norm_reduction;  // of the sum of squares, if others have a part
   std::vector<PlannedCollective> after_update;

@@ -44,6 +44,13 @@ const FlatParameter* FlatLayout::look_up(const std::string& name) const {
   return found == parameters.end() ? nullptr : &*found;
 }
 
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
+  std::vector<WholeParameter> all;
+  for (const FlatParameter& parameter : layout.parameters)
+    all.push_back({parameter.name, parameter.whole_shape(), parameter.trained});
+  return all;
+}
+
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree) {
   FlatLayout layout;
   int64_t offset = 0;
@@ -55,6 +62,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .init = value.init,
                                  .offset = offset,
                                  .elements = value.type.elements(),
+                                 .gradient_offset = offset,
                                  .trained = trained});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
@@ -76,7 +84,7 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
     if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
   }
   close_bucket();
-  layout.trained_elements = offset;
+  layout.trained_elements = layout.gradient_elements = offset;
   for (ValueId id : graph.with_role(Role::kParameter))
     if (std::ranges::find(trained, id) == trained.end()) place(id, false);
   layout.total_elements = offset;

@@ -24,9 +24,17 @@ struct FlatParameter {
   Init init;
   int64_t offset = 0;  // elements from the start of the buffer, a multiple of 128
   int64_t elements = 0;
+  int64_t gradient_offset = 0;  // elements from the start of the gradient arena
   bool trained = true;
 
   const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
+};
+
+// A parameter of the undivided network, whoever holds it.
+struct WholeParameter {
+  std::string name;
+  Shape shape;
+  bool trained = true;
 };
 
 struct Bucket {
@@ -37,13 +45,17 @@ struct Bucket {
 struct FlatLayout {
   std::vector<FlatParameter> parameters;
   std::vector<Bucket> buckets;
-  int64_t trained_elements = 0;  // of the gradient and moment buffers
-  int64_t total_elements = 0;    // of the parameter buffer
+  int64_t trained_elements = 0;   // of the parameters that have gradients and moments
+  int64_t gradient_elements = 0;  // of the gradient arena
+  int64_t total_elements = 0;     // of the parameter buffer
 
   int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;
   const FlatParameter* look_up(const std::string& name) const;  // null if there is none
 };
+
+// Every parameter of a layout, as a whole, in its order.
+std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.

@@ -43,6 +43,10 @@ std::string describe(const Program& program, const Segment& segment, int pc) {
     }
     case InstructionKind::kJoin:
       return "wait for the reductions";
+    case InstructionKind::kWait:
+      return fmt::format("wait for {}", program.collectives[instruction.index].what);
+    case InstructionKind::kAccumulate:
+      return "accumulation of gradients";
     case InstructionKind::kZero:
       return "clearing of the sums";
     case InstructionKind::kNorm:

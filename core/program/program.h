@@ -28,8 +28,9 @@ enum class Arena : uint8_t {
   kScratch,     // values inside one segment, workspaces
   kPrepared,    // prepared forms of parameters
   kNorm,        // the gradients' sum of squares, one f64
+  kGathered,    // parameters that other ranks own, while they are needed
 };
-constexpr int kArenas = 9;
+constexpr int kArenas = 10;
 
 struct Location {
   Arena arena = Arena::kNone;
@@ -57,6 +58,12 @@ struct Transfer {
   bool receive = false;
 };
 
+// to += from, or to = from with the step's first micro-batch; f32.
+struct PlannedAccumulation {
+  Location from, to;
+  int64_t elements = 0;
+};
+
 struct ZeroedRange {
   Location location;
   int64_t bytes = 0;
@@ -69,6 +76,8 @@ enum class InstructionKind : uint8_t {
   kTransfer,    // enqueue send or receive `index` on `stream`, after the compute stream's work
   kCollective,  // enqueue collective `index` on `stream`, after the compute stream's work so far
   kJoin,        // the compute stream waits for `stream`
+  kWait,        // the compute stream waits for collective `index` on `stream`
+  kAccumulate,  // accumulation `index`
   kZero,        // fill zeroed range `index`
   kNorm,        // sum of squares of the gradients
   kControl,     // learning rate, multiplier and the apply flag
@@ -80,7 +89,8 @@ struct Instruction {
   int32_t index = 0;
   int32_t first_operand = 0;  // in Segment::operands: inputs, then outputs
   int16_t inputs = 0, outputs = 0;
-  bool accumulate = false;        // always; else from the second micro-batch on
+  bool accumulate = false;        // always; else from the second micro-batch on, unless:
+  bool replace = false;           // never
   bool last_micro_batch = false;  // run with a step's last micro-batch only
   StreamRole stream = StreamRole::kCompute;
   Location workspace;
@@ -117,11 +127,12 @@ struct Program {
   std::vector<Transfer> transfers;
   std::vector<Location> transfer_locations;  // in the slot, by transfer
   std::vector<ZeroedRange> zeroed;
+  std::vector<PlannedAccumulation> accumulations;
   int64_t micro_batch = 0;  // samples
   int micro_batches = 1;    // in a step
   int input_sets = 1;       // batches that are in use at one time
   int64_t slot_bytes = 0;   // of all slots together
-  int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0;
+  int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0, gathered_bytes = 0;
 };
 
 StreamRole stream_of(const Transfer& transfer);

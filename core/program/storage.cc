@@ -19,8 +19,12 @@ struct Storage {
 // Time runs through the segments as listed: a tick where each begins, one a node, one at its end.
 class StoragePlanner {
  public:
-  StoragePlanner(const Graph& graph, std::span<const SegmentPlan> segments, DeviceKind device)
-      : graph_(graph), segments_(segments), device_(device) {}
+  StoragePlanner(const Graph& graph, std::span<const SegmentPlan> segments, DeviceKind device,
+                 bool prepares_in_segment)
+      : graph_(graph),
+        segments_(segments),
+        device_(device),
+        prepares_in_segment_(prepares_in_segment) {}
 
   ActivationPlan run() {
     set_times();
@@ -177,10 +181,12 @@ class StoragePlanner {
 
   int64_t workspace_bytes(NodeId id) const {
     const Node& node = graph_.node(id);
-    if (node.op->view_of() >= 0) return 0;
+    if (node.op->view_of() >= 0 || node.op->exchange() != nullptr) return 0;
     const std::vector<ValueType> inputs = graph_.input_types(node);
     const std::vector<ValueType> outputs = graph_.output_types(node);
-    return node.op->workspace_cap({inputs, outputs}, device_);
+    const NodeTypes types{inputs, outputs};
+    const int64_t prepared = prepares_in_segment_ ? node.op->prepared_cap(types, device_) : 0;
+    return round_up_256(prepared) + node.op->workspace_cap(types, device_);
   }
 
   void put(const Storage& storage, Location location) {
@@ -192,6 +198,7 @@ class StoragePlanner {
   const Graph& graph_;
   std::span<const SegmentPlan> segments_;
   DeviceKind device_;
+  bool prepares_in_segment_;
   std::vector<int> segment_at_;   // by time
   std::vector<int> time_of_;      // by node
   std::vector<int> chunk_end_;    // by chunk: the end of its last segment
@@ -206,8 +213,8 @@ class StoragePlanner {
 }  // namespace
 
 ActivationPlan plan_activations(const Graph& graph, std::span<const SegmentPlan> segments,
-                                DeviceKind device) {
-  return StoragePlanner(graph, segments, device).run();
+                                DeviceKind device, bool prepares_in_segment) {
+  return StoragePlanner(graph, segments, device, prepares_in_segment).run();
 }
 
 }  // namespace trireme::core

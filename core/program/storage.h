@@ -19,8 +19,11 @@ struct ActivationPlan {
 // A view shares its input's memory; an op that may overwrite its input does so if that is the
 // memory's last use. Segments of a chunk run in the order given for each micro-batch; what a
 // segment receives is there from its start, and what it sends stays for as long as the slot does.
+// With `prepares_in_segment` a node's prepared form lies in front of its workspace, for as long.
 // Throws InvalidArgument if a chunk uses an activation that another made and it does not receive.
 ActivationPlan plan_activations(const Graph& graph, std::span<const SegmentPlan> segments,
-                                DeviceKind device);
+                                DeviceKind device, bool prepares_in_segment = false);
+
+constexpr int64_t round_up_256(int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
 }  // namespace trireme::core

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/ops/add.h"
+#include "core/ops/scale.h"
 
 namespace trireme::core {
 
@@ -45,11 +47,23 @@ void Executor::make_kernels(uint64_t seed) {
     KernelContext context = device_.kernel_context();
     context.seed = seed;
     context.node_name = node.name;
-    const NodeTypes types{inputs, outputs};
-    kernels_[id] = device_.kind() == DeviceKind::kCpu ? node.op->cpu_kernel(types, context)
-                                                      : node.op->cuda_kernel(types, context);
+    kernels_[id] = make_kernel(*node.op, {inputs, outputs}, context);
   }
+  for (const PlannedAccumulation& planned : program_.accumulations) {
+    const ValueType type{{planned.elements}, DType::kF32};
+    const std::vector<ValueType> pair{type, type};
+    const NodeTypes types{pair, std::span(pair).first(1)};
+    accumulations_.push_back({make_kernel(Scale(1), types, device_.kernel_context()),
+                              make_kernel(Add(), types, device_.kernel_context())});
+  }
+  tickets_.resize(program_.collectives.size());
   operands_.resize(most_operands);
+}
+
+std::unique_ptr<Kernel> Executor::make_kernel(const Op& op, const NodeTypes& types,
+                                              const KernelContext& context) const {
+  return device_.kind() == DeviceKind::kCpu ? op.cpu_kernel(types, context)
+                                            : op.cuda_kernel(types, context);
 }
 
 void* Executor::address(Location location) const {
@@ -127,7 +141,13 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
         run_transfer(instruction.index, instruction.stream);
         break;
       case InstructionKind::kCollective:
-        run_collective(program_.collectives[instruction.index], instruction.stream);
+        run_collective(instruction.index, instruction.stream);
+        break;
+      case InstructionKind::kWait:
+        wait_for_collective(instruction.index, instruction.stream);
+        break;
+      case InstructionKind::kAccumulate:
+        accumulate(instruction.index, entry.first);
         break;
       case InstructionKind::kJoin:
         join(instruction.stream);
@@ -197,12 +217,37 @@ void Executor::run_transfer(int index, StreamRole role) {
          value.name.c_str(), role);
 }
 
-void Executor::run_collective(const PlannedCollective& planned, StreamRole role) {
+void Executor::run_collective(int index, StreamRole role) {
+  const PlannedCollective& planned = program_.collectives[index];
   void* const received = address(planned.location);
   const bool in_place = planned.send.arena == Arena::kNone;
   submit({planned.kind, planned.op, planned.dtype, planned.group, 0,
           in_place ? received : address(planned.send), received, planned.count},
          planned.what.c_str(), role);
+  if (const CpuStream* comm = device_.stream(role).cpu()) tickets_[index] = comm->submitted;
+}
+
+// On a GPU for all that is on the stream: an event for each collective would let more overlap.
+void Executor::wait_for_collective(int index, StreamRole role) {
+  joined_.store(role, std::memory_order_relaxed);
+  const Stream stream = device_.stream(role);
+  if (CpuStream* comm = stream.cpu())
+    wait_for(*comm, tickets_[index]);
+  else
+    device_.order(stream, device_.stream(StreamRole::kCompute));
+}
+
+void Executor::accumulate(int index, bool first) {
+  const PlannedAccumulation& planned = program_.accumulations[index];
+  void* const to = address(planned.to);
+  const void* inputs[] = {address(planned.from), to};
+  void* outputs[] = {to};
+  const KernelArgs args{.inputs = inputs,
+                        .outputs = outputs,
+                        .step = step_,
+                        .stream = device_.stream(StreamRole::kCompute)};
+  AccumulationKernels& kernels = accumulations_[index];
+  (first ? kernels.copy : kernels.add)->run(args);
 }
 
 void Executor::join(StreamRole role) {
@@ -215,14 +260,15 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
   const int count = instruction.inputs + instruction.outputs;
   for (int i = 0; i < count; ++i)
     operands_[i] = address(segment.operands[instruction.first_operand + i]);
-  const KernelArgs args{.inputs = operands_.data(),
-                        .outputs = operands_.data() + instruction.inputs,
-                        .workspace = address(instruction.workspace),
-                        .prepared = address(instruction.prepared),
-                        .step = step_,
-                        .sample_offset = sample_offset_ + entry.micro_batch * program_.micro_batch,
-                        .accumulate = instruction.accumulate || !entry.first,
-                        .stream = device_.stream(StreamRole::kCompute)};
+  const KernelArgs args{
+      .inputs = operands_.data(),
+      .outputs = operands_.data() + instruction.inputs,
+      .workspace = address(instruction.workspace),
+      .prepared = address(instruction.prepared),
+      .step = step_,
+      .sample_offset = sample_offset_ + entry.micro_batch * program_.micro_batch,
+      .accumulate = instruction.accumulate || (!entry.first && !instruction.replace),
+      .stream = device_.stream(StreamRole::kCompute)};
   Kernel& kernel = *kernels_[instruction.index];
   if (instruction.kind == InstructionKind::kPrepare)
     kernel.prepare(args);

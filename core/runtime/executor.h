@@ -59,11 +59,15 @@ class Executor {
 
  private:
   void make_kernels(uint64_t seed);
+  std::unique_ptr<Kernel> make_kernel(const Op& op, const NodeTypes& types,
+                                      const KernelContext& context) const;
   void join(StreamRole role);
+  void wait_for_collective(int index, StreamRole role);
+  void accumulate(int index, bool first);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
   void run_transfer(int index, StreamRole role);
-  void run_collective(const PlannedCollective& planned, StreamRole role);
+  void run_collective(int index, StreamRole role);
   std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
@@ -86,7 +90,12 @@ class Executor {
   int64_t slot_offset_ = 0;                       // of the entry being run
   size_t first_input_ = 0;                        // of its set, in inputs_
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
-  std::vector<void*> operands_;                   // of the kernel being run
+  struct AccumulationKernels {
+    std::unique_ptr<Kernel> copy, add;
+  };
+  std::vector<AccumulationKernels> accumulations_;
+  std::vector<int64_t> tickets_;  // of the collectives, on their CPU stream
+  std::vector<void*> operands_;   // of the kernel being run
   // What the host waits for: the calls that were put on a comm stream last, by ticket.
   struct RecentCall {
     std::atomic<CollectiveKind> kind{};

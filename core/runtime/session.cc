@@ -20,37 +20,32 @@ int64_t sums_of(const Graph& graph) {
 
 }  // namespace
 
-// One parameter arena and one scratch arena for all programs.
+// One set of arenas for all programs.
 struct Session::Arenas {
   Arenas(Device& device, const SessionPlan& plan)
-      : parameters(device, plan.layout.total_elements * size_of(DType::kF32)),
-        gradients(device, plan.layout.trained_elements * size_of(DType::kF32)),
+      : state(device, plan.layout, plan.sharding, moment_count(plan.optimizer)),
         slots(device, largest(plan, &Program::slot_bytes)),
         scratch(device, largest(plan, &Program::scratch_bytes)),
+        gathered(device, largest(plan, &Program::gathered_bytes)),
         control(device, largest(plan, &Program::control_bytes)),
         step(device, sizeof(StepState)),
-        sum_of_squares(device, sizeof(double)) {
-    for (int i = 0; i < moment_count(plan.optimizer); ++i)
-      moments.emplace_back(device, plan.layout.trained_elements * size_of(DType::kF32));
-  }
+        sum_of_squares(device, sizeof(double)) {}
 
   ArenaBases bases() const {
     ArenaBases bases{};
-    bases[static_cast<size_t>(Arena::kParameters)] = parameters.data();
-    bases[static_cast<size_t>(Arena::kGradients)] = gradients.data();
-    bases[static_cast<size_t>(Arena::kSlot)] = slots.data();
-    bases[static_cast<size_t>(Arena::kScratch)] = scratch.data();
-    bases[static_cast<size_t>(Arena::kControl)] = control.data();
-    bases[static_cast<size_t>(Arena::kNorm)] = sum_of_squares.data();
+    const auto set = [&](Arena arena, void* first) { bases[static_cast<size_t>(arena)] = first; };
+    set(Arena::kParameters, state.data(StateBuffer::kParameters));
+    set(Arena::kGradients, state.data(StateBuffer::kGradients));
+    set(Arena::kSlot, slots.data());
+    set(Arena::kScratch, scratch.data());
+    set(Arena::kGathered, gathered.data());
+    set(Arena::kControl, control.data());
+    set(Arena::kNorm, sum_of_squares.data());
     return bases;
   }
 
-  float* moment(size_t i) const {
-    return i < moments.size() ? static_cast<float*>(moments[i].data()) : nullptr;
-  }
-
-  Buffer parameters, gradients, slots, scratch, control, step, sum_of_squares;
-  std::vector<Buffer> moments;
+  FlatState state;
+  Buffer slots, scratch, gathered, control, step, sum_of_squares;
 };
 
 Session::Session(Device& device, Transport& transport, SessionPlan plan)
@@ -63,9 +58,12 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
               : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
-  const UpdateTools tools{norm_.get(),        control_.get(),
-                          update_.get(),      static_cast<double*>(arenas_->sum_of_squares.data()),
-                          arenas_->moment(0), arenas_->moment(1)};
+  const UpdateTools tools{norm_.get(),
+                          control_.get(),
+                          update_.get(),
+                          static_cast<double*>(arenas_->sum_of_squares.data()),
+                          arenas_->state.data(StateBuffer::kMoment1),
+                          arenas_->state.data(StateBuffer::kMoment2)};
   auto* step = static_cast<StepState*>(arenas_->step.data());
   train_ = std::make_unique<Executor>(plan_.train, device, transport, plan_.seed, arenas_->bases(),
                                       step, plan_.sample_offset, tools);
@@ -142,66 +140,51 @@ const PassResult& Session::collect(const Graph& graph, bool train) {
   return result_;
 }
 
-std::vector<float> Session::read(const Buffer& buffer, int64_t first, int64_t elements) const {
-  std::vector<float> values(static_cast<size_t>(elements));
-  const Stream compute = device_.stream(StreamRole::kCompute);
-  device_.copy_out(values.data(), static_cast<const float*>(buffer.data()) + first,
-                   elements * size_of(DType::kF32), compute);
-  device_.synchronize(compute);
+std::vector<float> Session::read(const StateRange& range) const {
+  std::vector<float> values(static_cast<size_t>(range.elements));
+  arenas_->state.read(range, values.data());
   return values;
 }
 
 std::vector<float> Session::parameter(const std::string& name) const {
   const FlatParameter& parameter = plan_.layout.find(name);
-  return read(arenas_->parameters, parameter.offset, parameter.elements);
+  return read({StateBuffer::kParameters, parameter.offset, parameter.elements});
 }
 
 std::vector<float> Session::gradient(const std::string& name) const {
   const FlatParameter& parameter = plan_.layout.find(name);
   if (!parameter.trained) fail("[gradient] parameter '{}' is frozen: it has none", name);
-  return read(arenas_->gradients, parameter.offset, parameter.elements);
+  return read({StateBuffer::kGradients, parameter.offset, parameter.elements});
 }
 
 std::vector<float> Session::parameters() const {
-  return read(arenas_->parameters, 0, plan_.layout.total_elements);
+  return read({StateBuffer::kParameters, 0, plan_.layout.total_elements});
 }
 
 void Session::set_parameter(const std::string& name, std::span<const float> values) {
   const FlatParameter& parameter = plan_.layout.find(name);
   if (static_cast<int64_t>(values.size()) != parameter.elements)
     fail("[parameters] '{}' has {} elements, got {}", name, parameter.elements, values.size());
-  const Stream compute = device_.stream(StreamRole::kCompute);
-  device_.copy_in(static_cast<float*>(arenas_->parameters.data()) + parameter.offset, values.data(),
-                  parameter.elements * size_of(DType::kF32), compute);
-  device_.synchronize(compute);
-  prepared_for_train_ = prepared_for_eval_ = false;
+  write_state({StateBuffer::kParameters, parameter.offset, parameter.elements}, values);
 }
 
-int Session::moments() const { return static_cast<int>(arenas_->moments.size()); }
+int Session::moments() const { return arenas_->state.moments(); }
 
-Buffer& Session::buffer(StateBuffer which) const {
-  if (which == StateBuffer::kParameters) return arenas_->parameters;
-  const auto moment = static_cast<size_t>(which) - 1;
-  ensure(moment < arenas_->moments.size(), "the optimizer has this moment");
-  return arenas_->moments[moment];
+std::vector<ElementRange> Session::held(const StateRange& range) const {
+  std::vector<ElementRange> ranges;
+  for (const ShardMap::Piece& piece : arenas_->state.held(range)) ranges.push_back(piece.range);
+  return ranges;
 }
 
 void Session::read_state(std::span<const StateRange> ranges, float* out) const {
-  const Stream compute = device_.stream(StreamRole::kCompute);
   for (const StateRange& range : ranges) {
-    device_.copy_out(out, static_cast<const float*>(buffer(range.buffer).data()) + range.first,
-                     range.elements * size_of(DType::kF32), compute);
+    arenas_->state.read(range, out);
     out += range.elements;
   }
-  device_.synchronize(compute);
 }
 
 void Session::write_state(const StateRange& range, std::span<const float> values) {
-  ensure(range.elements == static_cast<int64_t>(values.size()), "a value for each element");
-  const Stream compute = device_.stream(StreamRole::kCompute);
-  device_.copy_in(static_cast<float*>(buffer(range.buffer).data()) + range.first, values.data(),
-                  range.elements * size_of(DType::kF32), compute);
-  device_.synchronize(compute);
+  arenas_->state.write(range, values);
   prepared_for_train_ = prepared_for_eval_ = false;
 }
 
@@ -224,11 +207,10 @@ SessionPlace Session::place() const {
 
 int64_t Session::arena_bytes() const {
   int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);
-  for (const Buffer* buffer : {&arenas_->parameters, &arenas_->gradients, &arenas_->slots,
-                               &arenas_->scratch, &arenas_->control})
+  for (const Buffer* buffer :
+       {&arenas_->slots, &arenas_->scratch, &arenas_->gathered, &arenas_->control})
     total += buffer->bytes();
-  for (const Buffer& moments : arenas_->moments) total += moments.bytes();
-  return total;
+  return total + arenas_->state.bytes();
 }
 
 }  // namespace trireme::core

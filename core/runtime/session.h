@@ -9,6 +9,7 @@
 
 #include "core/program/program.h"
 #include "core/runtime/executor.h"
+#include "core/runtime/flat_state.h"
 
 namespace trireme::core {
 
@@ -18,6 +19,9 @@ struct SessionPlan {
   std::optional<Program> eval;  // of the same parameters
   FlatLayout layout;
   OptimizerOptions optimizer;
+  StateSharding sharding;
+  // The parameters of all ranks, in the same order on each; `layout` has this rank's.
+  std::vector<WholeParameter> whole;
   std::vector<UpdateRange> ranges;  // of the update, in the flat buffer
   // What this rank adds to the global norm, so that every parameter counts once; else all it has.
   std::optional<std::vector<ElementRange>> norm_ranges;
@@ -36,14 +40,6 @@ struct Votes {
   bool operator==(const Votes&) const = default;
 };
 static_assert(sizeof(Votes) == kVotes * sizeof(double));
-
-// The flat buffers that make up a run's state.
-enum class StateBuffer : uint8_t { kParameters, kMoment1, kMoment2 };
-
-struct StateRange {
-  StateBuffer buffer = StateBuffer::kParameters;
-  int64_t first = 0, elements = 0;  // FlatParameter::offset and what lies there
-};
 
 // What drives data, random numbers, the schedule and Adam's bias correction.
 struct StepCounters {
@@ -86,7 +82,7 @@ class Session {
   const PassResult& evaluate(InputSource& source);
 
   // Host copies, by name: of a parameter, and of its gradient as the last step's update saw it
-  // (the sum over all ranks, seeded with loss scale / nominal count).
+  // (the sum over all ranks, seeded with loss scale / nominal count). The rank holds all of it.
   std::vector<float> parameter(const std::string& name) const;
   std::vector<float> gradient(const std::string& name) const;
   void set_parameter(const std::string& name, std::span<const float> values);
@@ -95,7 +91,10 @@ class Session {
 
   // What a checkpoint holds: parameters, and as many moments as the optimizer has.
   int moments() const;
+  // The parts of a range that this rank holds.
+  std::vector<ElementRange> held(const StateRange& range) const;
   // Host copies of the ranges, one after the other. `out` has room for all of their elements.
+  // Reading needs all of a range to be held here; writing leaves out what is not.
   void read_state(std::span<const StateRange> ranges, float* out) const;
   void write_state(const StateRange& range, std::span<const float> values);
   StepCounters counters() const;
@@ -111,8 +110,7 @@ class Session {
   struct Arenas;
   const PassResult& collect(const Graph& graph, bool train);
   void run(Executor& executor, InputSource& source);
-  Buffer& buffer(StateBuffer which) const;
-  std::vector<float> read(const Buffer& buffer, int64_t first, int64_t elements) const;
+  std::vector<float> read(const StateRange& range) const;
 
   Device& device_;
   SessionPlan plan_;

@@ -169,13 +169,20 @@ void check_schedule(const JobOptions& options, Checker& check) {
                 schedule.gamma);
 }
 
-void check_parallel(const ParallelOptions& parallel, Checker& check) {
+void check_parallel(const JobOptions& options, Checker& check) {
+  const ParallelOptions& parallel = options.parallel;
   check.count("parallel.data", parallel.data, 0);
   if (parallel.pipeline != 1)
     check.unavailable("parallel.pipeline", fmt::format("{}", parallel.pipeline), "1");
   if (parallel.tensor != 1)
     check.unavailable("parallel.tensor", fmt::format("{}", parallel.tensor), "1");
-  if (parallel.zero != 0) check.unavailable("parallel.zero", fmt::format("{}", parallel.zero), "0");
+  if (parallel.zero < 0 || parallel.zero > 3)
+    check.error("parallel.zero", "parallel.zero ({}) must be 0, 1, 2 or 3", parallel.zero);
+  if (parallel.zero == 3 && options.train.replica_check_every_steps > 0)
+    check.error("train.replica_check_every_steps",
+                "train.replica_check_every_steps ({}) has nothing to compare with parallel.zero 3: "
+                "no two ranks hold the same parameter",
+                options.train.replica_check_every_steps);
   if (parallel.pipeline_schedule != PipelineSchedule::kOneFOneB)
     check.unavailable(
         "parallel.pipeline_schedule",
@@ -217,7 +224,7 @@ void validate(const JobOptions& options, Diagnostics& diagnostics, DataFiles fil
   check_early_stop(options, check);
   check_optimizer(options.optimizer, check);
   check_schedule(options, check);
-  check_parallel(options.parallel, check);
+  check_parallel(options, check);
   check.count("logging.every_steps", options.logging.every_steps);
   check_checkpoint(options, check);
   check_deadlines(options.deadlines, check);

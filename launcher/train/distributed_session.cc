@@ -4,7 +4,7 @@
 
 #include "comm/gpu.h"
 #include "launcher/base/agreement.h"
-#include "parallel/data_parallel.h"
+#include "parallel/plan_training.h"
 
 namespace trireme::launcher {
 namespace {

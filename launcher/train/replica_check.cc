@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "core/base/error.h"
@@ -37,38 +38,52 @@ StateHash hash_state(const core::Session& session) {
   XXH3_128bits_reset(state.get());
   const core::FlatLayout& layout = session.plan().layout;
   std::vector<float> chunk(kChunkElements);
-  add(*state, session, core::StateBuffer::kParameters, layout.total_elements, chunk);
-  for (int i = 1; i <= session.moments(); ++i)
-    add(*state, session, static_cast<core::StateBuffer>(i), layout.trained_elements, chunk);
+  const core::StateSharding& sharding = session.plan().sharding;
+  if (!sharding.splits(core::StateBuffer::kParameters))
+    add(*state, session, core::StateBuffer::kParameters, layout.total_elements, chunk);
+  for (auto moment : {core::StateBuffer::kMoment1, core::StateBuffer::kMoment2})
+    if (static_cast<int>(moment) <= session.moments() && !sharding.splits(moment))
+      add(*state, session, moment, layout.trained_elements, chunk);
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   return {static_cast<int64_t>(hash.low64), static_cast<int64_t>(hash.high64)};
 }
 
-std::string differing_ranks(std::span<const StateHash> hashes) {
+std::string differing_ranks(std::span<const StateHash> hashes, std::span<const int> ranks) {
   const auto as_many = [&](const StateHash& hash) { return std::ranges::count(hashes, hash); };
   const StateHash most = *std::ranges::max_element(
       hashes, [&](const StateHash& a, const StateHash& b) { return as_many(a) < as_many(b); });
   std::vector<int> others;
-  for (size_t rank = 0; rank < hashes.size(); ++rank)
-    if (hashes[rank] != most) others.push_back(static_cast<int>(rank));
+  for (size_t i = 0; i < hashes.size(); ++i)
+    if (hashes[i] != most) others.push_back(ranks[i]);
   if (others.empty()) return "";
   if (2 * as_many(most) > std::ssize(hashes))
     return fmt::format("{} differ{} from the {} others", list_of(others),
                        others.size() == 1 ? "s" : "", as_many(most));
-  return fmt::format("the {} data ranks differ, and no state is that of most", hashes.size());
+  return fmt::format("the data ranks {} differ, and no state is that of most",
+                     fmt::join(ranks, ", "));
 }
 
-void check_replicas(comm::Communicator& group, const core::Session& session, int64_t step) {
+void check_replicas(comm::Communicator& group, const parallel::Mesh& mesh,
+                    const core::Session& session, int64_t step) {
   const StateHash mine = hash_state(session);
   std::vector<StateHash> all(static_cast<size_t>(group.size()));
   group.all_gather(&mine, all.data(), 2, core::DType::kI64, {}, "hash of the replicas");
-  const std::string differing = differing_ranks(all);
+  std::map<int, std::vector<int>> replicas;  // by data group
+  for (int rank = 0; rank < group.size(); ++rank)
+    replicas[mesh.group(rank, parallel::Axis::kData)].push_back(rank);
+  std::vector<std::string> differing;
+  for (const auto& [number, ranks] : replicas) {
+    std::vector<StateHash> hashes;
+    for (int rank : ranks) hashes.push_back(all[rank]);
+    const std::string text = differing_ranks(hashes, ranks);
+    if (!text.empty()) differing.push_back(text);
+  }
   if (differing.empty()) return;
   if (group.rank() != 0) throw PeerFailed(ExitCode::kDiverged);
   throw AgreedFailure(
       fmt::format("step {}: parameters should be the same bits on every data rank, but {}: suspect "
                   "the memory or the processor of that machine; the checkpoints before stand",
-                  step, differing),
+                  step, fmt::join(differing, "; ")),
       ExitCode::kDiverged);
 }
 

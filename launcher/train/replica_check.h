@@ -9,22 +9,24 @@
 
 #include "comm/communicator.h"
 #include "core/runtime/session.h"
+#include "parallel/mesh.h"
 
 namespace trireme::launcher {
 
-// Of all parameters and moments, bit by bit.
+// Of what every data rank holds whole of parameters and moments, bit by bit.
 struct StateHash {
   int64_t low = 0, high = 0;
   bool operator==(const StateHash&) const = default;
 };
 StateHash hash_state(const core::Session& session);
 
-// One line that names the ranks that differ from most, or that there is no majority; empty if all
-// hashes are equal.
-std::string differing_ranks(std::span<const StateHash> hashes);
+// One line that names those of `ranks`, whose hashes these are, that differ from most, or says that
+// there is no majority; empty if all hashes are equal.
+std::string differing_ranks(std::span<const StateHash> hashes, std::span<const int> ranks);
 
-// Collective over `group`, whose ranks are to hold the same. Throws AgreedFailure (kDiverged) on
-// rank 0, PeerFailed on the others, if they do not.
-void check_replicas(comm::Communicator& group, const core::Session& session, int64_t step);
+// Collective over `group`, the mesh's ranks: those of one data group are to hold the same. Throws
+// AgreedFailure (kDiverged) on rank 0, PeerFailed on the others, if they do not.
+void check_replicas(comm::Communicator& group, const parallel::Mesh& mesh,
+                    const core::Session& session, int64_t step);
 
 }  // namespace trireme::launcher

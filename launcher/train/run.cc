@@ -13,23 +13,12 @@
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/train/signals.h"
+#include "launcher/train/whole_tensors.h"
 
 namespace trireme::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<NamedTensor> tensors(const core::Session& session, bool gradients) {
-  std::vector<NamedTensor> all;
-  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
-    if (gradients && !parameter.trained) continue;
-    all.push_back({.name = parameter.name,
-                   .shape = parameter.shape,
-                   .values = gradients ? session.gradient(parameter.name)
-                                       : session.parameter(parameter.name)});
-  }
-  return all;
-}
 
 // What the kept checkpoints were judged, the smaller the better.
 std::map<int64_t, double> judged_checkpoints(const CheckpointStore& store) {
@@ -214,7 +203,8 @@ TrainingEnd Run::train() {
       counters_);
   if (!arguments_.save_gradients.empty())
     trainer_->after_first_step([&] {
-      if (leads()) write_safetensors(arguments_.save_gradients, tensors(session(), true), {});
+      const auto tensors = whole_tensors(group_, session(), core::StateBuffer::kGradients);
+      if (leads()) write_safetensors(arguments_.save_gradients, tensors, {});
     });
   const TrainingEnd end = trainer_->run();
   if (leads()) progress_->finish();
@@ -224,10 +214,10 @@ TrainingEnd Run::train() {
 ExitCode Run::conclude(TrainingEnd end) {
   if (end == TrainingEnd::kFinished || end == TrainingEnd::kEarly) {
     const fs::path model = folder_->model();
+    const auto tensors = whole_tensors(group_, session(), core::StateBuffer::kParameters);
     agree(group_, [&] {
       if (leads())
-        write_safetensors(model, tensors(session(), false),
-                          {{"format", "trireme"}, {"job", job_.options.name}});
+        write_safetensors(model, tensors, {{"format", "trireme"}, {"job", job_.options.name}});
     });
     if (leads()) note(fmt::format("done; parameters saved to {}", model.string()));
     return ExitCode::kDone;

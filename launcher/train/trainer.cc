@@ -61,7 +61,7 @@ TrainingEnd Trainer::run() {
       break;
     }
     if (due(parts_.job.train.replica_check_every_steps))
-      check_replicas(parts_.group, parts_.session, steps_done());
+      check_replicas(parts_.group, parts_.run.mesh, parts_.session, steps_done());
     if (evaluate_if_due()) {
       end = TrainingEnd::kEarly;
       break;

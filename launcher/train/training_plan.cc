@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "models/model.h"
-#include "parallel/data_parallel.h"
+#include "parallel/plan_training.h"
 
 namespace trireme::launcher {
 namespace {
@@ -108,7 +108,8 @@ core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, co
                                   .schedule = schedule_of(job, run.total_steps),
                                   .clip_norm = job.optimizer.clip_norm,
                                   .groups = groups_of(job),
-                                  .seed = job.train.seed});
+                                  .seed = job.train.seed,
+                                  .zero = static_cast<int>(job.parallel.zero)});
 }
 
 }  // namespace trireme::launcher

@@ -1,5 +1,3 @@
-#include "parallel/data_parallel.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,8 @@
 
 #include "comm/group_transport.h"
 #include "core/base/error.h"
+#include "parallel/groups.h"
+#include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
 #include "tests/support/small_session.h"
 

@@ -495,12 +495,12 @@ train { global_batch: 8 epochs: 1 recompute: FULL }
 parallel {
   pipeline: 2
   tensor: 0
-  zero: 1
+  zero: 4
   pipeline_schedule: GPIPE
 })",
      R"(a.txtpb:6:3: parallel.pipeline (2) is not available in this version; leave it 1
 a.txtpb:7:3: parallel.tensor (0) is not available in this version; leave it 1
-a.txtpb:8:3: parallel.zero (1) is not available in this version; leave it 0
+a.txtpb:8:3: parallel.zero (4) must be 0, 1, 2 or 3
 a.txtpb:9:3: parallel.pipeline_schedule (GPIPE) is not available in this version; leave it ONE_F_ONE_B)"},
     {"LayerWithoutName", R"(@D
 @T

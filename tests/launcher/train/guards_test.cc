@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "launcher/base/agreement.h"
 #include "launcher/train/deadline_clock.h"
@@ -63,13 +64,21 @@ TEST(DeadlineClock, TakesWhatTheJobSays) {
   EXPECT_EQ(deadlines.eval, milliseconds(1500));
 }
 
+std::string differing(const std::vector<StateHash>& hashes) {
+  std::vector<int> ranks(hashes.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return differing_ranks(hashes, ranks);
+}
+
 TEST(Replicas, NamesTheMinority) {
   const StateHash a{1, 2}, b{1, 3}, c{4, 5};
-  EXPECT_EQ(differing_ranks(std::vector{a}), "");
-  EXPECT_EQ(differing_ranks(std::vector{a, a, a}), "");
-  EXPECT_EQ(differing_ranks(std::vector{a, b, a}), "rank 1 differs from the 2 others");
-  EXPECT_EQ(differing_ranks(std::vector{b, a, c, a, a}), "ranks 0, 2 differ from the 3 others");
-  EXPECT_THAT(differing_ranks(std::vector{a, b}), ::testing::HasSubstr("no state is that of most"));
+  EXPECT_EQ(differing({a}), "");
+  EXPECT_EQ(differing({a, a, a}), "");
+  EXPECT_EQ(differing({a, b, a}), "rank 1 differs from the 2 others");
+  EXPECT_EQ(differing({b, a, c, a, a}), "ranks 0, 2 differ from the 3 others");
+  EXPECT_EQ(differing_ranks(std::vector{a, c, a}, std::vector{1, 3, 5}),
+            "rank 3 differs from the 2 others");
+  EXPECT_THAT(differing({a, b}), ::testing::HasSubstr("no state is that of most"));
 }
 
 struct SmallSession {
@@ -95,10 +104,10 @@ TEST(Replicas, OneBitOfOneMomentIsFound) {
   for (auto buffer : {core::StateBuffer::kParameters, core::StateBuffer::kMoment2})
     run_ranks(3, [&](comm::Communicator& group) {
       SmallSession rank;
-      check_replicas(group, rank.session, 1);
+      check_replicas(group, parallel::Mesh({}, group.size()), rank.session, 1);
       if (group.rank() == 2) rank.flip(buffer, 40);
       try {
-        check_replicas(group, rank.session, 2);
+        check_replicas(group, parallel::Mesh({}, group.size()), rank.session, 2);
         ADD_FAILURE() << "nothing was found";
       } catch (const AgreedFailure& error) {
         EXPECT_EQ(group.rank(), 0);

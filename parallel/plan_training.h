@@ -1,5 +1,5 @@
-// Data parallelism: every data rank runs the same program on its share of the batch; gradients are
-// summed over the ranks in buckets, on their own stream, while backward still runs.
+// The one composition of all parallelism: from graphs of one micro-batch, built as if there were
+// one device, to one rank's programs.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,6 @@
 #include "core/optim/parameter_groups.h"
 #include "core/runtime/session.h"
 #include "parallel/batch_split.h"
-#include "parallel/groups.h"
 #include "parallel/mesh.h"
 
 namespace trireme::parallel {
@@ -24,12 +23,12 @@ struct TrainingOptions {
   float clip_norm = 0;
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
+  int zero = 0;
   int64_t bucket_bytes = int64_t{25} << 20;
 };
 
-// From graphs of one micro-batch, built as if there were one device, to this rank's programs.
-// `train` holds the forward pass only; its backward is appended here. With one data rank the
-// programs hold no collective at all.
+// `train` holds the forward pass only; its backward is appended here. With one rank the programs
+// hold no collective at all.
 core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> eval,
                                 const Mesh& mesh, const TrainingOptions& options);
 

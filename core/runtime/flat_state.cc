@@ -1,0 +1,90 @@
+#include "core/runtime/flat_state.h"
+
+#include <algorithm>
+
+#include "core/base/error.h"
+
+namespace trireme::core {
+
+bool StateSharding::splits(StateBuffer buffer) const {
+  switch (buffer) {
+    case StateBuffer::kParameters:
+      return zero >= 3;
+    case StateBuffer::kGradients:
+      return zero >= 2;
+    default:
+      return zero >= 1;
+  }
+}
+
+FlatState::FlatState(Device& device, const FlatLayout& layout, const StateSharding& sharding,
+                     int moments)
+    : device_(device), layout_(layout), sharding_(sharding) {
+  const auto add = [&](int64_t elements) {
+    buffers_.emplace_back(device, elements * size_of(DType::kF32));
+  };
+  const int64_t frozen = layout.total_elements - layout.trained_elements;
+  const int64_t owned = sharding.map.elements();
+  add(sharding.zero >= 3 ? owned + frozen : layout.total_elements);
+  add(layout.gradient_elements);
+  for (int i = 0; i < moments; ++i) add(sharding.zero >= 1 ? owned : layout.trained_elements);
+}
+
+const Buffer& FlatState::buffer(StateBuffer which) const {
+  if (which == StateBuffer::kParameters) return buffers_[0];
+  if (which == StateBuffer::kGradients) return buffers_[1];
+  const int moment = which == StateBuffer::kMoment1 ? 0 : 1;
+  ensure(moment < moments(), "the optimizer has this moment");
+  return buffers_[kMoments + moment];
+}
+
+float* FlatState::data(StateBuffer which) const {
+  const bool moment = which == StateBuffer::kMoment1 || which == StateBuffer::kMoment2;
+  if (moment && (which == StateBuffer::kMoment1 ? 0 : 1) >= moments()) return nullptr;
+  return static_cast<float*>(buffer(which).data());
+}
+
+int64_t FlatState::bytes() const {
+  int64_t total = 0;
+  for (const Buffer& buffer : buffers_) total += buffer.bytes();
+  return total;
+}
+
+std::vector<ShardMap::Piece> FlatState::held(const StateRange& range) const {
+  const ElementRange elements{range.first, range.first + range.elements};
+  if (range.buffer == StateBuffer::kGradients && sharding_.zero == 1) {
+    // The whole buffer is here, but of the slices of others it holds this rank's part alone.
+    std::vector<ShardMap::Piece> pieces = sharding_.map.pieces(elements);
+    for (ShardMap::Piece& piece : pieces) piece.shift = 0;
+    return pieces;
+  }
+  if (!sharding_.splits(range.buffer)) return {{elements, 0}};
+  if (elements.begin >= layout_.trained_elements)  // frozen, behind the slices
+    return {{elements, sharding_.map.elements() - layout_.trained_elements}};
+  return sharding_.map.pieces(elements);
+}
+
+void FlatState::read(const StateRange& range, float* out) const {
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  const float* from = data(range.buffer);
+  int64_t copied = 0;
+  for (const ShardMap::Piece& piece : held(range)) {
+    device_.copy_out(out + copied, from + piece.range.begin + piece.shift,
+                     piece.range.elements() * size_of(DType::kF32), compute);
+    copied += piece.range.elements();
+  }
+  ensure(copied == range.elements, "a rank reads what it holds");
+  device_.synchronize(compute);
+}
+
+void FlatState::write(const StateRange& range, std::span<const float> values) {
+  ensure(range.elements == static_cast<int64_t>(values.size()), "a value for each element");
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  for (const ShardMap::Piece& piece : held(range))
+    device_.copy_in(data(range.buffer) + piece.range.begin + piece.shift,
+                    values.data() + (piece.range.begin - range.first),
+                    piece.range.elements() * size_of(DType::kF32), compute);
+  device_.synchronize(compute);
+}
+
+}  // namespace trireme::core

@@ -1,0 +1,60 @@
+// What the data ranks share of gradients, moments and parameters, and the collectives for it.
+//
+//   zero 0  every rank holds all; gradients are all-reduced, once a step
+//   zero 1  moments are cut into slices; gradients are reduce-scattered once a step, each rank
+//           updates its slices, parameters are all-gathered behind the update
+//   zero 2  gradients too: reduced with every micro-batch into the owner's slice, in f32; of the
+//           full buckets those alone are alive that backward is filling or the network is reducing
+//   zero 3  parameters too: a bucket is gathered before a segment first uses it, one bucket ahead,
+//           and its memory is free again behind the last use
+//
+// Source: Rajbhandari et al., ZeRO: Memory Optimizations Toward Training Trillion Parameter Models
+// (2020).
+#pragma once
+
+#include <vector>
+
+#include "core/program/build.h"
+#include "core/runtime/session.h"
+#include "parallel/groups.h"
+
+namespace trireme::parallel {
+
+class DataSharding {
+ public:
+  // `layout` outlives this; with zero 2 and 3 its gradients get new places (place_gradients).
+  DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout);
+
+  // Adds to a train program's options what reduces gradients and gives parameters back.
+  // `graph` is differentiated; `options.segments` stand.
+  void add_to_training(const core::Graph& graph, core::BuildOptions& options);
+  // Adds to any program's options, after the above, what brings the parameters (zero 3).
+  void add_parameters(const core::Graph& graph, core::BuildOptions& options) const;
+
+  core::StateSharding state() const { return {zero_, map_}; }
+  // From ranges of whole buffers to what this rank updates, and adds to the norm.
+  std::vector<core::UpdateRange> update_ranges(const std::vector<core::UpdateRange>& all) const;
+  std::vector<core::ElementRange> norm_ranges(const std::vector<core::ElementRange>& all) const;
+  // Whether the norm is a sum over the data ranks.
+  bool splits_norm() const { return zero_ > 0; }
+
+ private:
+  void reduce_once(const core::Graph& graph, core::BuildOptions& options) const;
+  void reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options);
+  void gather_after_update(core::BuildOptions& options) const;
+  int64_t gather_in_segment(const core::Graph& graph, core::SegmentPlan& segment,
+                            core::BuildOptions& options) const;
+  std::vector<core::ShardMap::Piece> pieces(core::ElementRange range) const;
+  core::PlannedCollective collective(core::CollectiveKind kind, size_t bucket) const;
+
+  int zero_;
+  int ranks_;
+  int rank_;
+  core::FlatLayout& layout_;
+  core::ShardMap map_;
+};
+
+// "bucket 3 (conv1/weight ...)".
+std::string name_of(const core::FlatLayout& layout, size_t bucket);
+
+}  // namespace trireme::parallel
