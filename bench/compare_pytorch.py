@@ -3,7 +3,9 @@
 
     bench/compare_pytorch.py --trireme build/release/trireme
 
-Networks: LeNet-5 (28 x 28 x 1 images) and the MLP 784-512-512-10, both with AdamW. A pair is one run of each,
+Networks: LeNet-5 (28 x 28 x 1 images), the MLP 784-512-512-10, and with `--models gpt_char` the character GPT of
+jobs/gpt_char.txtpb without dropout (6 layers, width 384, 6 heads, context 256, vocabulary 256, batch 8; in PyTorch
+F.scaled_dot_product_attention and a tied head), all with AdamW. A pair is one run of each,
 Trireme first in odd pairs, PyTorch first in even ones. Both are processes pinned to as many cores as they have
 threads, with all that they start (Trireme's data thread shares them), and leave out the first steps of a run.
 Trireme's is a new process for each run; PyTorch's stays, warm, and waits in between.
@@ -31,14 +33,26 @@ import sys
 import tempfile
 import time
 
-SAMPLES = 1920  # a multiple of both batches' sizes
+SAMPLES = 1920  # a multiple of the batches' sizes
 JOB = """name: "compare"
 model {{ {model} }}
-data {{ train {{ synthetic {{ samples: {samples} }} }} }}
+data {{ train {{ {data} }} }}
 train {{ global_batch: {batch} steps: {steps} seed: 1 }}
 optimizer {{ adamw {{ lr: 1e-3 weight_decay: 0.01 }} }}
 """
-MODELS = {"lenet5": "lenet5 {}", "mlp": "mlp { hidden: [512, 512] }"}
+LAYERS, WIDTH, HEADS, CONTEXT, VOCABULARY = 6, 384, 6, 256, 256
+SYNTHETIC = f"synthetic {{ samples: {SAMPLES} }}"
+TEXT = 'text { files: "text.txt" }'
+# Of each network: the job's model and data, sizes of batches, timed steps of a run, and whether a first pass over the
+# samples is left out (synthetic ones are made in it).
+NETWORKS = {
+    "lenet5": {"model": "lenet5 {}", "data": SYNTHETIC, "batches": [64, 120], "steps": 150, "first_epoch": True},
+    "mlp": {"model": "mlp { hidden: [512, 512] }", "data": SYNTHETIC, "batches": [64, 120], "steps": 150,
+            "first_epoch": True},
+    "gpt_char": {"model": f"gpt {{ layers: {LAYERS} width: {WIDTH} heads: {HEADS} context: {CONTEXT} "
+                          f"vocabulary: {VOCABULARY} }}",
+                 "data": TEXT, "batches": [8], "steps": 10, "first_epoch": False},
+}
 
 
 def main():
@@ -50,7 +64,7 @@ def main():
         sys.exit("compare_pytorch: --trireme must name the trireme program, e.g. build/release/trireme")
     print_setting(args)
     for model in args.models:
-        for batch in args.batches:
+        for batch in args.batches or NETWORKS[model]["batches"]:
             for threads in args.threads:
                 compare(args, model, batch, threads)
 
@@ -59,16 +73,16 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trireme", help="the program to time")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=150, help="timed steps of a run")
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=["lenet5", "mlp"])
-    parser.add_argument("--batches", nargs="+", type=int, default=[64, 120])
+    parser.add_argument("--steps", type=int, help="timed steps of a run; default: 150, of gpt_char 10")
+    parser.add_argument("--models", nargs="+", choices=sorted(NETWORKS), default=["lenet5", "mlp"])
+    parser.add_argument("--batches", nargs="+", type=int, help="default: 64 and 120, of gpt_char 8")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--torch-run", help=argparse.SUPPRESS)  # this script as PyTorch's process
     args = parser.parse_args()
     if args.torch_run:
         return args
     cores = len(os.sched_getaffinity(0))
-    if args.pairs < 2 or args.steps < 1 or min(args.batches) < 1 or min(args.threads) < 1:
+    if args.pairs < 2 or min([*args.threads, *(args.batches or [1]), *([args.steps] if args.steps is not None else [])]) < 1:
         parser.error("expects at least 2 pairs and 1 step, batch and thread")
     if max(args.threads) > cores:
         parser.error(f"expects at most {cores} threads, the cores this process may use")
@@ -114,14 +128,20 @@ def serve_torch(cell):
     net = torch_network(cell["model"])
     layout = torch.channels_last if cell["channels_last"] else torch.contiguous_format
     net = net.to(memory_format=layout)
-    batches = [
-        (torch.randn(cell["batch"], 1, 28, 28).contiguous(memory_format=layout),
-         torch.randint(0, 10, (cell["batch"],)))
-        for _ in range(SAMPLES // cell["batch"])
-    ]
+    batches = [torch_batch(cell, layout) for _ in range(SAMPLES // cell["batch"])]
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01, fused=cell["fused"] or None)
     for _ in sys.stdin:
         print(json.dumps(torch_steps(cell, net, optimizer, batches)), flush=True)
+
+
+def torch_batch(cell, layout):
+    import torch
+
+    if cell["model"] == "gpt_char":
+        text = torch.randint(0, VOCABULARY, (cell["batch"], CONTEXT + 1))
+        return text[:, :-1].contiguous(), text[:, 1:].flatten()
+    return (torch.randn(cell["batch"], 1, 28, 28).contiguous(memory_format=layout),
+            torch.randint(0, 10, (cell["batch"],)))
 
 
 def torch_steps(cell, net, optimizer, batches):
@@ -131,10 +151,10 @@ def torch_steps(cell, net, optimizer, batches):
     for step in range(cell["skipped"] + cell["steps"]):
         if step == cell["skipped"]:
             cpu_before = time.process_time()
-        images, labels = batches[step % len(batches)]
+        data, labels = batches[step % len(batches)]
         start = time.perf_counter()
         optimizer.zero_grad()
-        loss = cross_entropy(net(images), labels)
+        loss = cross_entropy(net(data), labels)
         loss.backward()
         optimizer.step()
         loss.item()
@@ -146,6 +166,8 @@ def torch_steps(cell, net, optimizer, batches):
 def torch_network(model):
     from torch import nn
 
+    if model == "gpt_char":
+        return torch_gpt()
     if model == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(),
                              nn.Linear(512, 10))
@@ -153,6 +175,40 @@ def torch_network(model):
         nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))
+
+
+def torch_gpt():
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+            self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.fc1, self.fc2 = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+
+        def forward(self, x):
+            B, S, _ = x.shape
+            q, k, v = (t.view(B, S, HEADS, -1).transpose(1, 2) for t in self.qkv(self.norm1(x)).split(WIDTH, dim=2))
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(y.transpose(1, 2).reshape(B, S, WIDTH))
+            return x + self.fc2(F.gelu(self.fc1(self.norm2(x)), approximate="tanh"))
+
+    class Gpt(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
+            self.blocks, self.norm = nn.Sequential(*(Block() for _ in range(LAYERS))), nn.LayerNorm(WIDTH)
+            for embedding in (self.tokens, self.positions):
+                nn.init.normal_(embedding.weight, std=0.02)
+
+        def forward(self, x):
+            h = self.tokens(x) + self.positions(torch.arange(x.shape[1]))
+            return F.linear(self.norm(self.blocks(h)), self.tokens.weight).flatten(0, 1)
+
+    return Gpt()
 
 
 def trireme_process(program, cell):
@@ -165,7 +221,10 @@ def trireme_process(program, cell):
 def trireme_run(program, cell, folder, name, steps):
     """Processor milliseconds of the whole process, which a shorter run's are taken from; times of all steps."""
     job, run = pathlib.Path(folder, name + ".txtpb"), pathlib.Path(folder, name)
-    job.write_text(JOB.format(model=MODELS[cell["model"]], samples=SAMPLES, batch=cell["batch"], steps=steps))
+    network = NETWORKS[cell["model"]]
+    if network["data"] == TEXT:
+        pathlib.Path(folder, "text.txt").write_bytes(random.Random(1).randbytes(SAMPLES * CONTEXT + 1))
+    job.write_text(JOB.format(model=network["model"], data=network["data"], batch=cell["batch"], steps=steps))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = subprocess.run([program, "train", str(job), "--device", "cpu", "--run-dir", str(run)],
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **pinned(cell["threads"]))
@@ -188,8 +247,9 @@ def pinned(threads):
 
 
 def compare(args, model, batch, threads):
-    cell = {"model": model, "batch": batch, "threads": threads, "steps": args.steps,
-            "skipped": SAMPLES // batch + 10}
+    network = NETWORKS[model]
+    cell = {"model": model, "batch": batch, "threads": threads, "steps": args.steps or network["steps"],
+            "skipped": SAMPLES // batch + 10 if network["first_epoch"] else 2}
     cell.update(best_torch_variant(cell))
     torch = TorchProcess(cell)
     torch.run()  # the first is warm-up
@@ -247,7 +307,8 @@ def print_setting(args):
     print(f"{datetime.date.today()}, {models[0] if models else platform.machine()}, "
           f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.platform()}")
     print(f"PyTorch {torch.__version__}, Python {platform.python_version()}; {build.strip()}")
-    print(f"{args.pairs} pairs of runs of {args.steps} timed steps; steps in ms\n")
+    steps = args.steps or ", ".join(f"{NETWORKS[model]['steps']} ({model})" for model in args.models)
+    print(f"{args.pairs} pairs of runs of {steps} timed steps; steps in ms\n")
     print("| network | batch | threads | Trireme | PyTorch | ratio [95 %] | least | cpu | PyTorch's best |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
 

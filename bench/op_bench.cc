@@ -1,4 +1,5 @@
-// Times single ops on the CPU at the shapes of LeNet-5 and of an MLP (784-512-512-10).
+// Times single ops on the CPU at the shapes of LeNet-5 of an MLP (784-512-512-10) and of a
+// small GPT.
 //
 //   op_bench --benchmark_filter=conv2d/.*threads:1
 //
@@ -12,9 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "core/ops/activation.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/linear.h"
 #include "core/ops/pool2d.h"
+#include "core/ops/softmax_cross_entropy.h"
 
 namespace {
 
@@ -111,6 +115,51 @@ void add_pool(Shape x) {
   add("max_pool2d_grad" + tail, std::make_shared<Pool2dGrad>(Pool2dOptions{}, x), outputs);
 }
 
+void add_attention(int64_t batch, int64_t positions, int64_t heads, int64_t kv_heads,
+                   int64_t head_dim) {
+  const std::string tail =
+      fmt::format("/{}x{}x{}:{}x{}", batch, positions, heads, kv_heads, head_dim);
+  const AttentionOptions options{heads, kv_heads, head_dim};
+  const ValueType qkv = f32({batch, positions, (heads + 2 * kv_heads) * head_dim});
+  const auto forward = std::make_shared<CausalAttention>(options);
+  const auto outputs = forward->infer(std::vector<ValueType>{qkv});
+  add("causal_attention" + tail, forward, {qkv});
+  add("causal_attention_grad" + tail, std::make_shared<CausalAttentionGrad>(options),
+      {qkv, outputs[0], outputs[1], outputs[0]});
+}
+
+void add_cross_entropy(int64_t rows, int64_t classes) {
+  const std::string tail = fmt::format("/{}x{}", rows, classes);
+  const ValueType x = f32({rows, classes}), labels{{rows}, DType::kI32};
+  const SoftmaxCrossEntropyOptions options;
+  add("softmax_cross_entropy" + tail, std::make_shared<SoftmaxCrossEntropy>(options),
+      {x, labels, f32({1})});
+  add("softmax_cross_entropy_grad" + tail, std::make_shared<SoftmaxCrossEntropyGrad>(options, 1),
+      {x, labels, f32({1}), f32({rows})});
+}
+
+// The step of a small GPT: 8 samples of 256 positions, width 384, 6 heads.
+void add_gpt() {
+  constexpr int64_t kRows = 8 * 256, kWidth = 384;
+  add_linear(kRows, kWidth, 3 * kWidth, ActivationKind::kNone);
+  add_linear(kRows, kWidth, kWidth, ActivationKind::kNone);
+  add_linear(kRows, kWidth, 4 * kWidth, ActivationKind::kGeluTanh);
+  add_linear(kRows, 4 * kWidth, kWidth, ActivationKind::kNone);
+  add("activation_grad/gelu_tanh", std::make_shared<ActivationGrad>(ActivationKind::kGeluTanh),
+      {f32({kRows, 4 * kWidth}), f32({kRows, 4 * kWidth})});
+  add("activation_grad/gelu", std::make_shared<ActivationGrad>(ActivationKind::kGelu),
+      {f32({kRows, 4 * kWidth}), f32({kRows, 4 * kWidth})});
+  add("activation/gelu", std::make_shared<Activation>(ActivationKind::kGelu),
+      {f32({kRows, 4 * kWidth})});
+  add("activation/gelu_tanh", std::make_shared<Activation>(ActivationKind::kGeluTanh),
+      {f32({kRows, 4 * kWidth})});
+  add_attention(8, 256, 6, 6, 64);
+  add_attention(1, 1024, 12, 12, 64);
+  add_linear(kRows, kWidth, 96, ActivationKind::kNone);
+  add_cross_entropy(kRows, 96);
+  add_cross_entropy(64, 50257);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -127,6 +176,7 @@ int main(int argc, char** argv) {
   add_linear(kBatch, 784, 512, relu);
   add_linear(kBatch, 512, 512, relu);
   add_linear(kBatch, 512, 10, ActivationKind::kNone);
+  add_gpt();
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

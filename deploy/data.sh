@@ -2,6 +2,8 @@
 # Makes the example data, in data/ (ignored by git).
 #
 #   deploy/data.sh digits    4,000 training and 1,000 test images of handwritten digits, as IDX
+#   deploy/data.sh text      English text that is on every Debian and Ubuntu machine: the licenses of
+#                            the base-files package, joined
 #
 # Nothing is done if the files are there.
 set -euo pipefail
@@ -39,8 +41,25 @@ digits() {
   say "data: made $(cd "$data" && ls digits-*.gz | paste -sd' ')"
 }
 
+text() {
+  if [ -s "$data/licenses.txt" ]; then
+    say "data: the text is there ($(wc -c <"$data/licenses.txt") bytes)"
+    return
+  fi
+  licenses=/usr/share/common-licenses
+  [ -d "$licenses" ] || die "$licenses is missing: apt-get install --reinstall base-files"
+  mkdir -p "$data"
+  temp=$(mktemp -d "$data/.text-XXXXXX")
+  trap 'rm -rf "$temp"' EXIT
+  # Links (GPL -> GPL-3) would be the same text again. In the order of the names, whatever the locale.
+  find "$licenses" -maxdepth 1 -type f | LC_ALL=C sort | xargs -d '\n' cat >"$temp/licenses.txt"
+  mv "$temp/licenses.txt" "$data/"
+  say "data: made licenses.txt, $(wc -c <"$data/licenses.txt") bytes from $licenses"
+}
+
 case ${1:-} in
   digits) digits ;;
-  -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0" ;;
-  *) die "what data? deploy/data.sh digits" ;;
+  text) text ;;
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0" ;;
+  *) die "what data? deploy/data.sh digits or text" ;;
 esac

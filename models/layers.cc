@@ -24,6 +24,7 @@ class LayerCall {
   ValueId operator()(const ReluLayer&) { return activation(ActivationKind::kRelu); }
   ValueId operator()(const TanhLayer&) { return activation(ActivationKind::kTanh); }
   ValueId operator()(const SigmoidLayer&) { return activation(ActivationKind::kSigmoid); }
+  ValueId operator()(const SiluLayer&) { return activation(ActivationKind::kSilu); }
   ValueId operator()(const GeluLayer& layer) {
     return activation(layer.tanh_approximation ? ActivationKind::kGeluTanh : ActivationKind::kGelu);
   }

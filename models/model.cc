@@ -5,8 +5,10 @@
 #include <ranges>
 
 #include "core/base/error.h"
+#include "models/gpt.h"
 #include "models/layers.h"
 #include "models/lenet5.h"
+#include "models/llama.h"
 #include "models/mlp.h"
 
 namespace trireme::models {
@@ -17,6 +19,8 @@ struct Network {
   const ModelFactories& factories;
   void operator()(const MlpOptions& options) const { mlp(net, options); }
   void operator()(const Lenet5Options& options) const { lenet5(net, options); }
+  void operator()(const GptOptions& options) const { gpt(net, options); }
+  void operator()(const LlamaOptions& options) const { llama(net, options); }
   void operator()(const LayerList& layers) const { layer_list(net, layers); }
   void operator()(const CustomModelOptions& options) const {
     const auto found = factories.find(options.name);

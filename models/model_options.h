@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "core/base/activation_kind.h"
+#include "core/graph/sharding.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/linear.h"
 #include "core/ops/pool2d.h"
@@ -62,6 +64,7 @@ struct LinearLayer {
   bool bias = true;
   core::LinearOptions op;
   InitOptions init;
+  core::SplitHint split{};  // where tensor parallelism may cut the weight
   bool operator==(const LinearLayer&) const = default;
 };
 
@@ -99,6 +102,10 @@ struct TanhLayer {
 
 struct SigmoidLayer {
   bool operator==(const SigmoidLayer&) const = default;
+};
+
+struct SiluLayer {
+  bool operator==(const SiluLayer&) const = default;
 };
 
 struct FlattenLayer {
@@ -142,7 +149,7 @@ inline constexpr char kDataInput[] = "data";
 struct LayerOptions {
   using Op = std::variant<std::monostate, LinearLayer, Conv2dLayer, MaxPool2dLayer,
                           AveragePool2dLayer, ReluLayer, GeluLayer, TanhLayer, SigmoidLayer,
-                          FlattenLayer, ReshapeLayer, AddLayer, ScaleLayer, DropoutLayer,
+                          SiluLayer, FlattenLayer, ReshapeLayer, AddLayer, ScaleLayer, DropoutLayer,
                           SoftmaxCrossEntropyLayer, MeanSquaredErrorLayer>;
   std::string name;
   // Names of earlier layers, or kDataInput. A loaded job has every name filled in: two for add,
@@ -176,6 +183,43 @@ struct Lenet5Options {
   bool operator==(const Lenet5Options&) const = default;
 };
 
+// GPT-2: learned positions, pre-norm blocks, GELU by tanh.
+// Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019).
+enum class GptPreset : uint8_t { kNone, k124M, k355M, k774M, k1558M };
+
+struct GptOptions {
+  GptPreset preset = GptPreset::kNone;
+  int64_t layers = 0, width = 0, heads = 0;
+  int64_t context = 0;  // positions
+  int64_t vocabulary = 0;
+  int64_t hidden = 0;  // of the MLP; 0: 4 width
+  float dropout = 0;   // of the embedding and of what each block adds
+  float epsilon = 1e-5f;
+  bool tied = true;  // the head's weight is the token embedding
+
+  int64_t mlp_width() const { return hidden != 0 ? hidden : 4 * width; }
+  bool operator==(const GptOptions&) const = default;
+};
+
+// The published sizes; of kNone, nothing but defaults.
+GptOptions gpt_preset(GptPreset preset);
+
+// Llama: RMS norm, rotary positions, SwiGLU, grouped-query attention, no biases.
+// Source: Touvron et al., Llama 2: Open Foundation and Fine-Tuned Chat Models (2023), section 2.2.
+struct LlamaOptions {
+  int64_t layers = 0, width = 0, heads = 0;
+  int64_t kv_heads = 0;  // 0: as many as heads
+  int64_t hidden = 0;    // of the MLP
+  int64_t context = 0;
+  int64_t vocabulary = 0;
+  float theta = 10000;
+  float epsilon = 1e-5f;
+  bool tied = false;
+
+  int64_t groups() const { return kv_heads != 0 ? kv_heads : heads; }
+  bool operator==(const LlamaOptions&) const = default;
+};
+
 // A network that an outside project brings: the name of its builder, and whatever it reads.
 struct CustomModelOptions {
   std::string name;
@@ -186,9 +230,18 @@ struct CustomModelOptions {
 using LayerList = std::vector<LayerOptions>;  // in the order in which they run
 
 struct ModelOptions {
-  std::variant<std::monostate, MlpOptions, Lenet5Options, LayerList, CustomModelOptions> network;
+  std::variant<std::monostate, MlpOptions, Lenet5Options, GptOptions, LlamaOptions, LayerList,
+               CustomModelOptions>
+      network;
   SourcePlace place;
   bool operator==(const ModelOptions&) const = default;
 };
+
+// What a network of tokens can read.
+struct LanguageLimits {
+  int64_t vocabulary = 0, context = 0;
+};
+// Nothing for networks that read something else, or that this library does not know.
+std::optional<LanguageLimits> language_limits(const ModelOptions& model);
 
 }  // namespace trireme::models

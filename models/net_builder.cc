@@ -7,7 +7,10 @@
 #include "core/ops/accuracy.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
+#include "core/ops/cached_attention.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/dropout.h"
+#include "core/ops/embedding.h"
 #include "core/ops/mean_squared_error.h"
 #include "core/ops/reshape.h"
 #include "core/ops/scale.h"
@@ -51,23 +54,29 @@ Init weight_init(const InitOptions& init, double fan_in, double fan_out) {
 }  // namespace
 
 NetBuilder::NetBuilder(const BuildRequest& request) : request_(request) {
-  data_ = graph_.input(kDataInput, {with_batch(request.batch, request.sample), DType::kF32});
-  labels_ = graph_.input("labels", {{request.batch}, DType::kI32});
+  data_ =
+      graph_.input(kDataInput, {with_batch(request.batch, request.sample), request.sample_type});
+  if (request.generation) {
+    positions_ = graph_.input("positions", {{request.batch}, DType::kI32});
+    return;
+  }
+  labels_ = graph_.input("labels", {with_batch(request.batch, request.labels), DType::kI32});
   weights_ = graph_.input("weights", {{request.batch}, DType::kF32});
 }
 
 ValueId NetBuilder::weight(const std::string& layer, Shape shape, Fans fans,
-                           const InitOptions& init) {
+                           const InitOptions& init, core::SplitHint split) {
   const auto in = static_cast<double>(fans.in), out = static_cast<double>(fans.out);
-  return graph_.parameter(layer + "/weight", {shape, DType::kF32}, weight_init(init, in, out));
+  return graph_.parameter(layer + "/weight", {shape, DType::kF32}, weight_init(init, in, out),
+                          std::move(split));
 }
 
 ValueId NetBuilder::bias(const std::string& layer, int64_t outputs, bool present, Fans fans,
-                         const InitOptions& init) {
+                         const InitOptions& init, core::SplitHint split) {
   if (!present) return core::kNoValue;
   const bool drawn = std::holds_alternative<FanInUniformInit>(init);
   const Init first = drawn ? weight_init(init, static_cast<double>(fans.in), 1) : Init::constant(0);
-  return graph_.parameter(layer + "/bias", {{outputs}, DType::kF32}, first);
+  return graph_.parameter(layer + "/bias", {{outputs}, DType::kF32}, first, std::move(split));
 }
 
 ValueId NetBuilder::linear(const std::string& name, ValueId x, const LinearLayer& layer) {
@@ -75,9 +84,16 @@ ValueId NetBuilder::linear(const std::string& name, ValueId x, const LinearLayer
   if (shape.rank() < 2)
     fail("layer '{}': [linear] expects a batch of vectors, got {}", name, shape.str());
   const Fans fans{shape[-1], layer.outputs};
-  const ValueId w = weight(name, {layer.outputs, fans.in}, fans, layer.init);
-  const ValueId b = bias(name, layer.outputs, layer.bias, fans, layer.init);
+  const ValueId w = weight(name, {layer.outputs, fans.in}, fans, layer.init, layer.split);
+  // A bias is cut as the rows of the weight are.
+  const ValueId b = bias(name, layer.outputs, layer.bias, fans, layer.init,
+                         layer.split.dim == 0 ? layer.split : core::SplitHint{});
   return graph_.add(name, std::make_shared<core::Linear>(layer.op), {x, w, b}).front();
+}
+
+ValueId NetBuilder::linear(const std::string& name, ValueId x, ValueId weight) {
+  const auto op = std::make_shared<core::Linear>(core::LinearOptions{});
+  return graph_.add(name, op, {x, weight, core::kNoValue}).front();
 }
 
 ValueId NetBuilder::conv2d(const std::string& name, ValueId x, const Conv2dLayer& layer) {
@@ -124,6 +140,54 @@ ValueId NetBuilder::dropout(const std::string& name, ValueId x, float probabilit
   return op(name, std::make_shared<core::Dropout>(p, name), {x});
 }
 
+Embedded NetBuilder::embedding(int64_t vocabulary, int64_t width, int64_t positions) {
+  const Init init = Init::normal(0, kEmbeddingStddev);
+  const ValueId table = graph_.parameter("tokens/weight", {{vocabulary, width}, DType::kF32}, init,
+                                         {.dim = 0, .parts = {}, .unequal = true});
+  std::vector<ValueId> inputs{data_, table};
+  if (positions > 0) {
+    inputs.push_back(graph_.parameter("positions/weight", {{positions, width}, DType::kF32}, init));
+    if (request_.generation) inputs.push_back(positions_);
+  }
+  return {op("embedding", std::make_shared<core::Embedding>(), std::move(inputs)), table};
+}
+
+std::vector<ValueId> NetBuilder::norm_inputs(const std::string& name, ValueId x, bool bias) {
+  const core::ValueType type{{graph_.type(x).shape[-1]}, DType::kF32};
+  const ValueId w = graph_.parameter(name + "/weight", type, Init::constant(1));
+  return {x, w, bias ? graph_.parameter(name + "/bias", type, Init::constant(0)) : core::kNoValue};
+}
+
+ValueId NetBuilder::norm(const std::string& name, ValueId x, const core::NormOptions& options,
+                         bool bias) {
+  return op(name, std::make_shared<core::Norm>(options), norm_inputs(name, x, bias));
+}
+
+NormedSum NetBuilder::norm(const std::string& name, ValueId x, ValueId residual,
+                           const core::NormOptions& options, bool bias) {
+  std::vector<ValueId> inputs = norm_inputs(name, x, bias);
+  inputs.push_back(residual);
+  const std::vector<ValueId> outputs =
+      graph_.add(name, std::make_shared<core::Norm>(options), std::move(inputs));
+  return {outputs[0], outputs[2]};
+}
+
+ValueId NetBuilder::rotary(const std::string& name, ValueId x, const core::RotaryOptions& options) {
+  std::vector<ValueId> inputs{x};
+  if (request_.generation) inputs.push_back(positions_);
+  return op(name, std::make_shared<core::Rotary>(options), std::move(inputs));
+}
+
+ValueId NetBuilder::attention(const std::string& name, ValueId qkv,
+                              const core::AttentionOptions& options) {
+  if (!request_.generation)
+    return op(name, std::make_shared<core::CausalAttention>(options), {qkv});
+  const auto cached =
+      std::make_shared<core::CachedAttention>(options, request_.generation->cache_positions);
+  const ValueId cache = graph_.state(name + "/cache", cached->cache_type(request_.batch));
+  return op(name, cached, {qkv, cache, positions_});
+}
+
 ValueId NetBuilder::op(const std::string& name, core::OpPtr op, std::vector<ValueId> inputs) {
   return graph_.add(name, std::move(op), std::move(inputs)).front();
 }
@@ -138,9 +202,11 @@ void NetBuilder::softmax_cross_entropy(const std::string& name, ValueId logits,
         name, shape.str(), request_.classes, request_.classes);
   const ValueId sums =
       op(name, std::make_shared<core::SoftmaxCrossEntropy>(layer.op), {logits, labels_, weights_});
+  graph_.add_loss(name, sums, layer.weight, request_.labels.elements());
+  // Of language it would read the largest value of the step once more: evaluations alone state it.
+  if (request_.training && request_.labels.rank() > 0) return;
   const bool first = graph_.metrics().empty();
   const std::string metric = first ? "accuracy" : name + "/accuracy";
-  graph_.add_loss(name, sums, layer.weight, 1);
   const ValueId right =
       op(metric == name ? metric + "_metric" : metric,
          std::make_shared<core::Accuracy>(layer.op.ignore_index), {logits, labels_, weights_});
@@ -154,7 +220,7 @@ void NetBuilder::mean_squared_error(const std::string& name, ValueId x, ValueId 
 }
 
 core::Graph NetBuilder::finish() && {
-  if (graph_.losses().empty())
+  if (graph_.losses().empty() && !request_.generation)
     fail("the model has no loss: end it with softmax_cross_entropy or mean_squared_error");
   return std::move(graph_);
 }

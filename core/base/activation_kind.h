@@ -6,7 +6,7 @@
 
 namespace trireme::core {
 
-enum class ActivationKind : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kTanh, kSigmoid };
+enum class ActivationKind : uint8_t { kNone, kRelu, kGelu, kGeluTanh, kTanh, kSigmoid, kSilu };
 
 constexpr std::string_view name_of(ActivationKind kind) {
   switch (kind) {
@@ -22,13 +22,16 @@ constexpr std::string_view name_of(ActivationKind kind) {
       return "tanh";
     case ActivationKind::kSigmoid:
       return "sigmoid";
+    case ActivationKind::kSilu:
+      return "silu";
   }
   return "?";
 }
 
-// Whether the derivative is computed from the input (GELU) or can be had from the output.
+// Whether the derivative is computed from the input (GELU, SiLU) or can be had from the output.
 constexpr bool needs_input_for_gradient(ActivationKind kind) {
-  return kind == ActivationKind::kGelu || kind == ActivationKind::kGeluTanh;
+  return kind == ActivationKind::kGelu || kind == ActivationKind::kGeluTanh ||
+         kind == ActivationKind::kSilu;
 }
 
 }  // namespace trireme::core

@@ -70,6 +70,8 @@ std::optional<dnnl::algorithm> algorithm_of(ActivationKind kind) {
       return dnnl::algorithm::eltwise_tanh;
     case ActivationKind::kSigmoid:
       return dnnl::algorithm::eltwise_logistic;
+    case ActivationKind::kSilu:
+      return dnnl::algorithm::eltwise_swish;
   }
   return std::nullopt;
 }
@@ -78,10 +80,11 @@ dnnl::primitive_attr attributes(ActivationKind activation, bool accumulate) {
   dnnl::post_ops post_ops;
   if (accumulate) post_ops.append_sum(1.0F);
   if (auto algorithm = algorithm_of(activation)) {
+    const float alpha = activation == ActivationKind::kSilu ? 1.0F : 0.0F;  // x sigmoid(alpha x)
 #if DNNL_VERSION_MAJOR >= 3
-    post_ops.append_eltwise(*algorithm, 0.0F, 0.0F);
+    post_ops.append_eltwise(*algorithm, alpha, 0.0F);
 #else
-    post_ops.append_eltwise(1.0F, *algorithm, 0.0F, 0.0F);
+    post_ops.append_eltwise(1.0F, *algorithm, alpha, 0.0F);
 #endif
   }
   dnnl::primitive_attr attr;

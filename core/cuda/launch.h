@@ -23,9 +23,12 @@
   type* const name = reinterpret_cast<type*>(trireme_shared_)
 // Before a loop that ptxas would unroll until registers spill.
 #define TRIREME_NO_UNROLL _Pragma("unroll 1")
+// Before a loop whose index picks registers.
+#define TRIREME_UNROLL _Pragma("unroll")
 #else
 #include "cuda_emulator.h"
 #define TRIREME_NO_UNROLL
+#define TRIREME_UNROLL
 #endif
 
 namespace trireme::core {

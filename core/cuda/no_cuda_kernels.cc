@@ -2,11 +2,17 @@
 #include "core/ops/accuracy.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
+#include "core/ops/cached_attention.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/dropout.h"
+#include "core/ops/embedding.h"
 #include "core/ops/mean_squared_error.h"
+#include "core/ops/norm.h"
 #include "core/ops/pool2d.h"
+#include "core/ops/rotary.h"
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
+#include "core/ops/swiglu.h"
 #include "core/optim/optimizer_kernels.h"
 
 namespace trireme::core {
@@ -41,6 +47,19 @@ std::unique_ptr<Kernel> SoftmaxCrossEntropyGrad::cuda_kernel(const NodeTypes&,
   throw_no_cuda(type());
 }
 
+std::unique_ptr<Kernel> CausalAttention::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> CausalAttentionGrad::cuda_kernel(const NodeTypes&,
+                                                         const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> CachedAttention::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
 std::unique_ptr<Kernel> MeanSquaredError::cuda_kernel(const NodeTypes&,
                                                       const KernelContext&) const {
   throw_no_cuda(type());
@@ -60,6 +79,43 @@ std::unique_ptr<Kernel> Pool2d::cuda_kernel(const NodeTypes&, const KernelContex
 }
 
 std::unique_ptr<Kernel> Pool2dGrad::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> Embedding::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> EmbeddingGrad::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> PositionEmbeddingGrad::cuda_kernel(const NodeTypes&,
+                                                           const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> Norm::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> NormGrad::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> NormGradWeight::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SwiGlu::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SwiGluGrad::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> Rotary::cuda_kernel(const NodeTypes&, const KernelContext&) const {
   throw_no_cuda(type());
 }
 

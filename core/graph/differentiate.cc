@@ -110,8 +110,9 @@ class Differentiator {
       wanted_[p] =
           std::ranges::find(options_.frozen, graph_.value(p).name) == options_.frozen.end();
     for (const Node& node : graph_.nodes_) {
-      const bool any = std::ranges::any_of(
-          node.inputs, [&](ValueId id) { return id != kNoValue && wanted_[id]; });
+      const bool any = node.op->passes_gradient() &&
+                       std::ranges::any_of(
+                           node.inputs, [&](ValueId id) { return id != kNoValue && wanted_[id]; });
       for (ValueId id : node.outputs) wanted_[id] = any;
     }
   }

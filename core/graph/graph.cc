@@ -1,6 +1,8 @@
 #include "core/graph/graph.h"
 
-#include <algorithm>
+#include <fmt/ranges.h>
+
+#include <numeric>
 
 #include "core/base/error.h"
 
@@ -24,9 +26,23 @@ ValueId Graph::input(std::string name, ValueType type) {
   return new_value({.name = std::move(name), .type = type, .role = Role::kInput});
 }
 
-ValueId Graph::parameter(std::string name, ValueType type, Init init) {
+ValueId Graph::state(std::string name, ValueType type) {
+  return new_value({.name = std::move(name), .type = type, .role = Role::kState});
+}
+
+ValueId Graph::parameter(std::string name, ValueType type, Init init, SplitHint split) {
   if (type.elements() == 0) fail("[graph] parameter '{}' is empty: {}", name, type.str());
-  return new_value({.name = std::move(name), .type = type, .role = Role::kParameter, .init = init});
+  if (split.dim >= type.shape.rank())
+    fail("[graph] parameter '{}' {} has no dimension {} to be split", name, type.str(), split.dim);
+  if (!split.parts.empty() &&
+      std::accumulate(split.parts.begin(), split.parts.end(), int64_t{0}) != type.shape[split.dim])
+    fail("[graph] parameter '{}' {} expects parts that make up dimension {}, got {}", name,
+         type.str(), split.dim, fmt::join(split.parts, " + "));
+  return new_value({.name = std::move(name),
+                    .type = type,
+                    .role = Role::kParameter,
+                    .init = init,
+                    .split = std::move(split)});
 }
 
 std::vector<ValueId> Graph::add(std::string name, OpPtr op, std::vector<ValueId> inputs) {

@@ -15,7 +15,6 @@
 
 namespace trireme::core {
 
-using ValueId = int32_t;
 using NodeId = int32_t;
 constexpr ValueId kNoValue = -1;
 constexpr NodeId kNoNode = -1;
@@ -39,6 +38,7 @@ struct Value {
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
   Init init;                     // of a parameter
+  SplitHint split;               // of a parameter: where the tensor axis may cut it
   Slice slice;                   // of a parameter: the part of it that this is
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
@@ -69,7 +69,11 @@ struct NamedSum {
 class Graph {
  public:
   ValueId input(std::string name, ValueType type);
-  ValueId parameter(std::string name, ValueType type, Init init);
+  ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
+  // A value that lives as long as the session: a cache of keys and values.
+  ValueId state(std::string name, ValueType type);
+  // What a node makes stays as it is until the node runs again, for the host to read.
+  void keep(ValueId id) { values_[id].role = Role::kState; }
 
   // Appends a node, infers its outputs' types and names them after it ("conv1", "conv1:1", ...).
   // Throws InvalidArgument, with the node's name in front, if the op refuses the inputs.

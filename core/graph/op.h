@@ -13,14 +13,16 @@
 #include <vector>
 
 #include "core/base/shape.h"
+#include "core/graph/sharding.h"
 #include "core/runtime/stream.h"
 #include "core/runtime/transport.h"
 
 namespace trireme::core {
 
 class GradientBuilder;
-class CudaContext;  // core/cuda/context.h: handles of cuBLASLt and cuDNN, one a device
-struct StepState;   // core/runtime/step_state.h: what changes from step to step
+class LocalBuilder;  // core/graph/local_builder.h
+class CudaContext;   // core/cuda/context.h: handles of cuBLASLt and cuDNN, one a device
+struct StepState;    // core/runtime/step_state.h: what changes from step to step
 
 // The types of a node's operands. An absent optional operand has dtype kNone.
 struct NodeTypes {
@@ -75,6 +77,10 @@ struct KernelContext {
   CudaContext* cuda = nullptr;  // null on the CPU
 };
 
+class Op;
+using OpPtr = std::shared_ptr<const Op>;
+using ValueId = int32_t;
+
 // What an op is that no kernel computes: a collective over the ranks of a group, from input 0 to
 // output 0 (counts as CollectiveCall has them).
 struct Exchange {
@@ -95,7 +101,18 @@ class Op {
   // Emits the backward nodes. The default throws: the op has no gradient.
   virtual void gradient(GradientBuilder& builder) const;
 
+  // False if what it makes is a constant to the loss: nothing flows back through it.
+  virtual bool passes_gradient() const { return true; }
+
   virtual Cost cost(const NodeTypes& types) const = 0;
+
+  // The ways to run over the tensor axis, those worth preferring first. The default: not cut.
+  virtual std::vector<ShardingRule> shardings(const ShardingRequest& request) const;
+  // The op on one rank's part under a rule of the above, or null if it is this one.
+  virtual OpPtr local(const LocalBuilder&) const { return nullptr; }
+  // Appends what one rank runs and returns the outputs, kNoValue for those that no longer exist.
+  // The default: one node of local().
+  virtual std::vector<ValueId> emit_local(LocalBuilder& builder) const;
 
   // Upper bounds in bytes. A kernel that would need more is not chosen.
   virtual int64_t workspace_cap(const NodeTypes&, DeviceKind) const { return 0; }
@@ -114,7 +131,5 @@ class Op {
   virtual std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const = 0;
   virtual std::unique_ptr<Kernel> cuda_kernel(const NodeTypes&, const KernelContext&) const = 0;
 };
-
-using OpPtr = std::shared_ptr<const Op>;
 
 }  // namespace trireme::core

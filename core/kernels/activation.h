@@ -34,6 +34,15 @@ struct SigmoidFunction {
   TRIREME_HOST_DEVICE float derivative(float y) const { return y * (1.0f - y); }
 };
 
+struct SiluFunction {
+  TRIREME_HOST_DEVICE float operator()(float x) const { return x * fast_sigmoid(x); }
+  // d(x s)/dx = s + x s (1 - s) = s (1 + x (1 - s))
+  TRIREME_HOST_DEVICE float derivative(float x) const {
+    const float s = fast_sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+  }
+};
+
 struct GeluFunction {
   TRIREME_HOST_DEVICE float operator()(float x) const { return x * normal_at(x).cdf; }
   // d(x cdf)/dx = cdf + x pdf
@@ -75,6 +84,8 @@ template <typename Body>
       return body(TanhFunction{});
     case ActivationKind::kSigmoid:
       return body(SigmoidFunction{});
+    case ActivationKind::kSilu:
+      return body(SiluFunction{});
     case ActivationKind::kNone:
       break;
   }

@@ -4,8 +4,10 @@
 //   gelu       x * (1 + erf(x / sqrt 2)) / 2
 //   gelu_tanh  0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
 //   tanh, sigmoid
+//   silu       x / (1 + e^-x)
 //
-// Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), for both forms of GELU.
+// Source: Hendrycks and Gimpel, Gaussian Error Linear Units (2016), for both forms of GELU and for
+// SiLU.
 #pragma once
 
 #include "core/base/activation_kind.h"

@@ -4,7 +4,8 @@
 //   W  (O, I), f32
 //   b  (O), f32, optional
 //   y  (..., O), f32
-//   z  (..., O), the pre-activation; a second output only where f's derivative needs it (GELU)
+//   z  (..., O), the pre-activation; a second output only where f's derivative needs it (GELU,
+//   SiLU)
 //
 // Throws InvalidArgument if I or O is 0 or differ between operands.
 #pragma once

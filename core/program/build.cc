@@ -55,7 +55,7 @@ class Builder {
     program_.input_used.resize(program_.inputs.size());
   }
 
-  // Of a parameter, a gradient or an input; parameters of other ranks' chunks have no place here.
+  // Of a parameter, a gradient, a state or an input; parameters of other ranks' chunks have no place here.
   void place(ValueId id) {
     const Value& value = graph().value(id);
     const auto flat = [&](Arena arena, const std::string& name) {
@@ -67,6 +67,11 @@ class Builder {
     };
     if (value.role == Role::kParameter) flat(Arena::kParameters, value.name);
     if (value.role == Role::kGradient) flat(Arena::kGradients, graph().value(value.parameter).name);
+    if (value.role == Role::kState) {
+      locations_[id] = {Arena::kState, program_.state_bytes};
+      program_.states.push_back({id, program_.state_bytes});
+      program_.state_bytes += (value.type.bytes() + 255) / 256 * 256;
+    }
     if (value.role == Role::kInput) {
       locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};
       program_.inputs.push_back(id);

@@ -29,11 +29,19 @@ enum class Arena : uint8_t {
   kPrepared,    // prepared forms of parameters
   kNorm,        // the gradients' sum of squares, one f64
   kGathered,    // parameters that other ranks own, while they are needed
+  kState,       // values that outlive a run: caches, and what the host reads
 };
-constexpr int kArenas = 10;
+constexpr int kArenas = 11;
 
 struct Location {
   Arena arena = Arena::kNone;
+  int64_t offset = 0;  // bytes
+};
+
+// Where a value of Role::kState lies in its arena. Programs that make values of the same names and
+// types in the same order share them.
+struct StatePlace {
+  ValueId value = kNoValue;
   int64_t offset = 0;  // bytes
 };
 
@@ -133,6 +141,8 @@ struct Program {
   int input_sets = 1;       // batches that are in use at one time
   int64_t slot_bytes = 0;   // of all slots together
   int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0, gathered_bytes = 0;
+  std::vector<StatePlace> states;  // in the order of the graph's values
+  int64_t state_bytes = 0;
 };
 
 StreamRole stream_of(const Transfer& transfer);

@@ -1,11 +1,14 @@
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <map>
 
 #include "launcher/base/agreement.h"
 #include "launcher/base/report.h"
 #include "launcher/cli/checkpoint.h"
 #include "launcher/cli/commands.h"
+#include "launcher/data/write_tokens.h"
 #include "launcher/eval/eval.h"
+#include "launcher/generate/generate.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"
 #include "launcher/train/signals.h"
@@ -23,10 +26,15 @@ struct CommandLine {
   std::filesystem::path checkpoint;
   std::string help_path;
   std::filesystem::path folder, other;  // of `checkpoint`
+  GenerateArguments generate;
+  WriteTokensArguments tokens;
 };
 
 const std::map<std::string, DeviceRequest> kDevices{
     {"auto", DeviceRequest::kAuto}, {"cpu", DeviceRequest::kCpu}, {"cuda", DeviceRequest::kCuda}};
+
+const std::map<std::string, ShardFormat> kFormats{{"llmc", ShardFormat::kLlmc},
+                                                  {"nanogpt", ShardFormat::kNanoGpt}};
 
 void add_job(CLI::App& command, CommandLine& line) {
   command.add_option("JOB", line.job.job, "The job file")->required();
@@ -62,6 +70,46 @@ void add_checkpoint(CLI::App& app, CommandLine& line) {
   diff->add_option("B", line.other, "Another, of any layout")->required();
 }
 
+void add_generate(CLI::App& app, CommandLine& line) {
+  CLI::App* generate =
+      app.add_subcommand("generate", "Go on from a prompt with a trained gpt or llama");
+  add_job(*generate, line);
+  add_device(*generate, line);
+  generate
+      ->add_option("--checkpoint", line.checkpoint,
+                   "A run folder, a checkpoint's folder or a .safetensors file")
+      ->required();
+  GenerateArguments& arguments = line.generate;
+  CLI::Option* prompt = generate->add_option("--prompt", arguments.prompt, "Text to go on from");
+  generate
+      ->add_option("--prompt-tokens", arguments.prompt_tokens,
+                   "Tokens to go on from, for vocabularies that are no bytes: 464,3290")
+      ->delimiter(',')
+      ->excludes(prompt);
+  generate->add_option("--tokens", arguments.tokens, "How many to generate; default: 200")
+      ->check(CLI::PositiveNumber);
+  generate->add_option("--temperature", arguments.sampling.temperature,
+                       "Divides the logits; 0: always the likeliest token; default: 1");
+  generate->add_option("--top-k", arguments.sampling.top_k,
+                       "Draw from so many of the likeliest tokens; 0: from all; default: 0");
+  generate->add_option("--top-p", arguments.sampling.top_p,
+                       "Draw from the fewest tokens that have this probability; default: 1");
+  generate->add_option("--seed", arguments.sampling.seed, "Of the draws; default: 1");
+}
+
+void add_data(CLI::App& app, CommandLine& line) {
+  CLI::App* data = app.add_subcommand("data", "Make data files");
+  data->require_subcommand(1);
+  CLI::App* tokens = data->add_subcommand("tokens", "Write text as a shard of tokens, a byte each");
+  tokens->add_option("TEXT", line.tokens.text, "The file to read")->required();
+  tokens->add_option("OUT", line.tokens.out, "The shard; what is there is replaced")->required();
+  tokens
+      ->add_option("--format", line.tokens.format,
+                   "llmc (with a header that states the size; the default) or nanogpt (bare)")
+      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""))
+      ->type_name("FORMAT");
+}
+
 void add_commands(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   CLI::App* train = app.add_subcommand("train", "Train a job; with mpirun, on several ranks");
@@ -87,6 +135,8 @@ void add_commands(CLI::App& app, CommandLine& line) {
   validate->add_option("--world", line.job.world, "As so many ranks would")
       ->check(CLI::PositiveNumber);
 
+  add_generate(app, line);
+  add_data(app, line);
   add_checkpoint(app, line);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
@@ -95,8 +145,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
 
 // Commands that every rank runs. The world outlives what may throw, so that a failure that the
 // other ranks do not know of can end them too.
-int run_on_world(const CommandLine& line, bool training, const Extensions& extensions) {
-  if (training) install_signal_handlers();  // a signal may come while MPI starts
+int run_on_world(const std::function<ExitCode(comm::World&)>& command) {
   std::unique_ptr<comm::World> world;
   try {
     world = std::make_unique<comm::World>();
@@ -111,10 +160,7 @@ int run_on_world(const CommandLine& line, bool training, const Extensions& exten
     return static_cast<int>(code);
   };
   try {
-    return static_cast<int>(
-        training ? train(line.train, extensions, *world)
-                 : evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
-                            extensions, *world));
+    return static_cast<int>(command(*world));
   } catch (const PeerFailed& error) {
     return static_cast<int>(error.code());
   } catch (const AgreedFailure& error) {
@@ -134,11 +180,25 @@ int look_at_checkpoints(const CLI::App& command, const CommandLine& line) {
 }
 
 int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
-  if (app.got_subcommand("train") || app.got_subcommand("eval")) {
+  if (app.got_subcommand("train")) {
     line.train.job = line.job.job;
     line.train.sets = line.job.sets;
-    return run_on_world(line, app.got_subcommand("train"), extensions);
+    install_signal_handlers();  // a signal may come while MPI starts
+    return run_on_world([&](comm::World& world) { return train(line.train, extensions, world); });
   }
+  if (app.got_subcommand("eval"))
+    return run_on_world([&](comm::World& world) {
+      return evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
+                      extensions, world);
+    });
+  if (app.got_subcommand("generate")) {
+    line.generate.job = line.job;
+    line.generate.checkpoint = line.checkpoint;
+    line.generate.device = line.train.device;
+    return run_on_world(
+        [&](comm::World& world) { return generate(line.generate, extensions, world); });
+  }
+  if (app.got_subcommand("data")) write_tokens(line.tokens);
   if (app.got_subcommand("checkpoint"))
     return look_at_checkpoints(*app.get_subcommand("checkpoint"), line);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);

@@ -1,4 +1,5 @@
-// A dataset that keeps what it has read: for samples that cost more to make than to copy.
+// A dataset that keeps what it has read: for samples of f32 features and one label that cost more
+// to make than to copy.
 #pragma once
 
 #include <atomic>

@@ -41,7 +41,7 @@ DatasetInfo inspect(const IdxOptions& options) {
   const IdxHeader images = read_idx_header(File(options.images), kIdxImages);
   const IdxHeader labels = read_idx_header(File(options.labels), kIdxLabels);
   check_counts(options, images.rows(), labels.rows());
-  return {images.rows(), image_shape(images), options.classes};
+  return {.size = images.rows(), .feature_shape = image_shape(images), .classes = options.classes};
 }
 
 IdxDataset::IdxDataset(const IdxOptions& options)

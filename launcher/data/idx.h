@@ -11,13 +11,6 @@
 
 namespace trireme::launcher {
 
-// What can be known of a dataset without reading its samples.
-struct DatasetInfo {
-  int64_t size = 0;
-  core::Shape feature_shape;
-  int64_t classes = 0;
-};
-
 // From the headers alone, in well under a millisecond. Throws as IdxDataset does, except that
 // packed data and label values are not looked at.
 DatasetInfo inspect(const IdxOptions& options);

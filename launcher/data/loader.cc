@@ -50,7 +50,7 @@ Loader::Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Sam
       sampler_(std::move(sampler)),
       share_(share),
       allocator_(std::move(allocator)),
-      features_per_row_(dataset_->feature_shape().elements()) {
+      info_(dataset_->info()) {
   share_.check();
   if (buffers < 2) fail("[data] expects at least 2 buffers, got {}", buffers);
   for (int i = 0; i < buffers; ++i) buffers_.push_back(make_buffer());
@@ -69,14 +69,20 @@ Loader::~Loader() {
 
 Loader::Buffer Loader::make_buffer() const {
   const int64_t rows = share_.micro_batch;
-  const int64_t feature_bytes = padded(rows * features_per_row_ * 4), row_bytes = padded(rows * 4);
+  const int64_t features = rows * info_.feature_shape.elements();
+  const int64_t labels = rows * info_.label_shape.elements();
+  const int64_t label_offset = padded(features * 4);
+  const int64_t weight_offset = label_offset + padded(labels * 4);
   Buffer buffer;
-  buffer.memory = {allocator_.allocate(feature_bytes + 2 * row_bytes), allocator_.free};
+  buffer.memory = {allocator_.allocate(weight_offset + padded(rows * 4)), allocator_.free};
   auto* bytes = static_cast<std::byte*>(buffer.memory.get());
-  const auto count = static_cast<size_t>(rows);
-  buffer.batch.features = {reinterpret_cast<float*>(bytes), count * features_per_row_};
-  buffer.batch.labels = {reinterpret_cast<int32_t*>(bytes + feature_bytes), count};
-  buffer.batch.weights = {reinterpret_cast<float*>(bytes + feature_bytes + row_bytes), count};
+  const auto count = [](int64_t n) { return static_cast<size_t>(n); };
+  if (info_.feature_type == core::DType::kI32)
+    buffer.batch.tokens = {reinterpret_cast<int32_t*>(bytes), count(features)};
+  else
+    buffer.batch.features = {reinterpret_cast<float*>(bytes), count(features)};
+  buffer.batch.labels = {reinterpret_cast<int32_t*>(bytes + label_offset), count(labels)};
+  buffer.batch.weights = {reinterpret_cast<float*>(bytes + weight_offset), count(rows)};
   return buffer;
 }
 
@@ -154,21 +160,40 @@ void Loader::fill(Batch& batch, int64_t number) const {
     read_row(batch, row, first_draw + row);
 }
 
+Sample Loader::sample_of(Batch& batch, int64_t row) const {
+  const auto features = static_cast<size_t>(info_.feature_shape.elements());
+  const auto labels = static_cast<size_t>(info_.label_shape.elements());
+  const auto r = static_cast<size_t>(row);
+  const bool tokens = !batch.tokens.empty();
+  const std::span<int32_t> of_row = batch.labels.subspan(r * labels, labels);
+  return {.features = tokens ? std::span<float>() : batch.features.subspan(r * features, features),
+          .label = of_row.front(),
+          .tokens = tokens ? batch.tokens.subspan(r * features, features) : std::span<int32_t>(),
+          .labels = of_row};
+}
+
+// Kernels index with labels and tokens, so none that does not fit may reach them.
+void Loader::check(const Sample& sample) const {
+  const auto within = [&](int32_t n) { return n >= 0 && n < info_.classes; };
+  for (int32_t label : sample.labels)
+    if (!within(label)) bad_data("expects a label from 0 to {}, got {}", info_.classes - 1, label);
+  for (int32_t token : sample.tokens)
+    if (!within(token)) bad_data("expects a token from 0 to {}, got {}", info_.classes - 1, token);
+}
+
 void Loader::read_row(Batch& batch, int64_t row, int64_t draw) const {
   const Draw drawn = sampler_->draw(draw);
-  const std::span<float> features =
-      batch.features.subspan(row * features_per_row_, features_per_row_);
-  int32_t& label = batch.labels[row];
+  const Sample sample = sample_of(batch, row);
   batch.weights[row] = drawn.weight;
   if (drawn.weight == 0) {
-    std::ranges::fill(features, 0.0f);
-    label = 0;
+    std::ranges::fill(sample.features, 0.0f);
+    std::ranges::fill(sample.tokens, 0);
+    std::ranges::fill(sample.labels, 0);
     return;
   }
   try {
-    dataset_->read(drawn.index, {features, label});
-    if (label < 0 || label >= dataset_->classes())
-      bad_data("expects a label from 0 to {}, got {}", dataset_->classes() - 1, label);
+    dataset_->read(drawn.index, sample);
+    check(sample);
   } catch (...) {
     rethrow_for_sample(*dataset_, drawn.index);
   }

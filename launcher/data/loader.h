@@ -27,12 +27,18 @@ namespace trireme::launcher {
 
 // One micro-batch of this rank.
 struct Batch {
-  std::span<float> features;  // (rows, feature shape); 0 in padding
-  std::span<int32_t> labels;  // (rows); 0 in padding
+  std::span<float> features;  // (rows, feature shape); 0 in padding; empty for tokens
+  std::span<int32_t> tokens;  // (rows, feature shape) of an i32 dataset, else empty
+  std::span<int32_t> labels;  // (rows, label shape); 0 in padding
   std::span<float> weights;   // (rows): 1, or 0 in padding
   int64_t step = 0;
   int64_t micro_batch = 0;  // which of the step
   int64_t first_row = 0;    // of row 0 within the step's global batch
+
+  // Features or tokens, whichever there are.
+  const void* data() const {
+    return tokens.empty() ? static_cast<const void*>(features.data()) : tokens.data();
+  }
 };
 
 // Where buffers come from; memory must be aligned to 64 bytes or more. The functions outlive the
@@ -78,12 +84,14 @@ class Loader {
   bool may_read() const;
   void fill(Batch& batch, int64_t number) const;
   void read_row(Batch& batch, int64_t row, int64_t draw) const;
+  Sample sample_of(Batch& batch, int64_t row) const;
+  void check(const Sample& sample) const;
 
   const std::shared_ptr<const Dataset> dataset_;
   const std::shared_ptr<const Sampler> sampler_;
   const BatchShare share_;
   const HostAllocator allocator_;
-  const int64_t features_per_row_;
+  const DatasetInfo info_;
   std::vector<Buffer> buffers_;
 
   // Batches are numbered step * micro_batches + micro-batch; number n lies in buffer n % buffers.

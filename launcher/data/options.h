@@ -45,6 +45,23 @@ struct SyntheticOptions {
   bool operator==(const SyntheticOptions&) const = default;
 };
 
+// Tokens in shards: nanoGPT's layout or llm.c's, told by content (token_file.h). Sample n of a
+// shard is tokens [n S, n S + S) and, as its labels, the tokens after each: [n S + 1, n S + S + 1).
+struct TokensOptions {
+  std::vector<std::string> files;  // or patterns, as of a shell: "train_*.bin"
+  int64_t vocabulary = 0;          // the model's unless given
+  int64_t context = 0;             // S; the model's unless given
+  bool operator==(const TokensOptions&) const = default;
+};
+
+// Plain text: each byte is a token, so the vocabulary is 256.
+struct TextOptions {
+  static constexpr int64_t kVocabulary = 256;
+  std::vector<std::string> files;
+  int64_t context = 0;
+  bool operator==(const TextOptions&) const = default;
+};
+
 // A dataset that an outside project brings: the name of its factory, and whatever it reads.
 struct CustomDatasetOptions {
   std::string name;
@@ -52,7 +69,8 @@ struct CustomDatasetOptions {
   bool operator==(const CustomDatasetOptions&) const = default;
 };
 
-using DatasetOptions = std::variant<IdxOptions, SyntheticOptions, CustomDatasetOptions>;
+using DatasetOptions =
+    std::variant<IdxOptions, SyntheticOptions, TokensOptions, TextOptions, CustomDatasetOptions>;
 
 struct DataOptions {
   DatasetOptions train;

@@ -25,6 +25,8 @@ class View : public Dataset {
   int64_t size() const override { return size_; }
   core::Shape feature_shape() const override { return whole_->feature_shape(); }
   int64_t classes() const override { return whole_->classes(); }
+  core::DType feature_type() const override { return whole_->feature_type(); }
+  core::Shape label_shape() const override { return whole_->label_shape(); }
   void read(int64_t index, Sample out) const override { whole_->read(order_(first_ + index), out); }
   std::string name() const override { return whole_->name(); }
   std::string identity() const override {

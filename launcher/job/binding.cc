@@ -41,6 +41,15 @@ void bind_source(Io& io, DatasetOptions& source) {
   });
   choose<SyntheticOptions>(io, "synthetic", source,
                            [](auto& fields, SyntheticOptions& o) { bind_synthetic(fields, o); });
+  choose<TokensOptions>(io, "tokens", source, [](auto& fields, TokensOptions& o) {
+    fields("files", o.files);
+    fields("vocabulary", o.vocabulary);
+    fields("context", o.context);
+  });
+  choose<TextOptions>(io, "text", source, [](auto& fields, TextOptions& o) {
+    fields("files", o.files);
+    fields("context", o.context);
+  });
   choose<CustomDatasetOptions>(
       io, "custom", source, [](auto& fields, CustomDatasetOptions& o) { bind_custom(fields, o); });
 }

@@ -1,6 +1,7 @@
 // The fields of the `model` part of a job, for both directions (binding_io.h).
 #pragma once
 
+#include "launcher/job/binding_io.h"
 #include "launcher/job/job.pb.h"
 #include "models/model_options.h"
 
@@ -12,6 +13,7 @@ static_assert(static_cast<int>(core::ActivationKind::kGelu) == job::Activation::
 static_assert(static_cast<int>(core::ActivationKind::kGeluTanh) == job::Activation::GELU_TANH);
 static_assert(static_cast<int>(core::ActivationKind::kTanh) == job::Activation::TANH);
 static_assert(static_cast<int>(core::ActivationKind::kSigmoid) == job::Activation::SIGMOID);
+static_assert(static_cast<int>(core::ActivationKind::kSilu) == job::Activation::SILU);
 
 // The case of a oneof that is an alternative of a variant.
 template <typename T, typename Io, typename Variant, typename Fields>
@@ -91,6 +93,7 @@ void bind_operation(Io& io, models::LayerOptions::Op& op) {
   });
   choose<TanhLayer>(io, "tanh", op);
   choose<SigmoidLayer>(io, "sigmoid", op);
+  choose<SiluLayer>(io, "silu", op);
   choose<FlattenLayer>(io, "flatten", op);
   choose<ReshapeLayer>(io, "reshape", op,
                        [](auto& fields, ReshapeLayer& o) { fields("dims", o.dims); });
@@ -120,6 +123,38 @@ void bind_layer(Io& io, models::LayerOptions& o) {
   bind_operation(io, o.op);
 }
 
+static_assert(static_cast<int>(models::GptPreset::k124M) == job::GptPreset::GPT2_124M);
+static_assert(static_cast<int>(models::GptPreset::k1558M) == job::GptPreset::GPT2_1558M);
+
+template <typename Io>
+void bind_gpt(Io& io, models::GptOptions& o) {
+  io("preset", o.preset);
+  if (std::is_same_v<Io, Reader>) o = models::gpt_preset(o.preset);
+  io("layers", o.layers);
+  io("width", o.width);
+  io("heads", o.heads);
+  io("context", o.context);
+  io("vocabulary", o.vocabulary);
+  io("hidden", o.hidden);
+  io("dropout", o.dropout);
+  io("epsilon", o.epsilon);
+  io("tied", o.tied);
+}
+
+template <typename Io>
+void bind_llama(Io& io, models::LlamaOptions& o) {
+  io("layers", o.layers);
+  io("width", o.width);
+  io("heads", o.heads);
+  io("kv_heads", o.kv_heads);
+  io("hidden", o.hidden);
+  io("context", o.context);
+  io("vocabulary", o.vocabulary);
+  io("theta", o.theta);
+  io("epsilon", o.epsilon);
+  io("tied", o.tied);
+}
+
 template <typename Io>
 void bind_model(Io& io, models::ModelOptions& o) {
   io.place(o.place);
@@ -135,6 +170,11 @@ void bind_model(Io& io, models::ModelOptions& o) {
                                   fields("classes", net.classes);
                                   bind_init(fields, net.init);
                                 });
+  choose<models::GptOptions>(io, "gpt", o.network,
+                             [](auto& fields, models::GptOptions& gpt) { bind_gpt(fields, gpt); });
+  choose<models::LlamaOptions>(
+      io, "llama", o.network,
+      [](auto& fields, models::LlamaOptions& llama) { bind_llama(fields, llama); });
   choose<models::CustomModelOptions>(
       io, "custom", o.network,
       [](auto& fields, models::CustomModelOptions& custom) { bind_custom(fields, custom); });

@@ -18,7 +18,7 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 // A pattern covers a field and all inside it. * stands for one name; indices count for nothing.
-constexpr std::array<std::string_view, 17> kMayDiffer = {"name",
+constexpr std::array<std::string_view, 19> kMayDiffer = {"name",
                                                          "schedule",
                                                          "parallel",
                                                          "logging",
@@ -34,6 +34,8 @@ constexpr std::array<std::string_view, 17> kMayDiffer = {"name",
                                                          "optimizer.*.lr",
                                                          "data.*.idx.images",
                                                          "data.*.idx.labels",
+                                                         "data.*.tokens.files",
+                                                         "data.*.text.files",
                                                          "data.*.custom.parameter"};
 
 // The first name of a path, taken off it, without its index.

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <tuple>
 
@@ -31,10 +32,37 @@ std::string name_from(const fs::path& path) {
 }
 
 void make_absolute(DatasetOptions& source, const fs::path& folder) {
-  auto* idx = std::get_if<IdxOptions>(&source);
-  if (idx == nullptr) return;
-  for (std::string* file : {&idx->images, &idx->labels})
-    if (!file->empty()) *file = (folder / *file).lexically_normal().string();
+  const auto mend = [&](std::string& file) {
+    if (!file.empty()) file = (folder / file).lexically_normal().string();
+  };
+  if (auto* idx = std::get_if<IdxOptions>(&source)) {
+    mend(idx->images);
+    mend(idx->labels);
+  }
+  if (auto* tokens = std::get_if<TokensOptions>(&source))
+    std::ranges::for_each(tokens->files, mend);
+  if (auto* text = std::get_if<TextOptions>(&source)) std::ranges::for_each(text->files, mend);
+}
+
+// What the data does not say of its tokens is as the model has it.
+void fit_to_model(DatasetOptions& source, const std::string& path,
+                  const models::LanguageLimits& model, const Places& places) {
+  const auto fit = [&](const char* field, int64_t& value, int64_t of_model) {
+    if (!places.has(join_path(path, field))) value = of_model;
+  };
+  if (auto* tokens = std::get_if<TokensOptions>(&source)) {
+    fit("tokens.vocabulary", tokens->vocabulary, model.vocabulary);
+    fit("tokens.context", tokens->context, model.context);
+  }
+  if (auto* text = std::get_if<TextOptions>(&source))
+    fit("text.context", text->context, model.context);
+}
+
+void fit_to_model(JobOptions& options) {
+  const auto model = models::language_limits(options.model);
+  if (!model) return;
+  fit_to_model(options.data.train, "data.train", *model, options.places);
+  if (options.data.eval) fit_to_model(*options.data.eval, "data.eval", *model, options.places);
 }
 
 // Synthetic samples to judge on begin where those to train on end.
@@ -53,6 +81,7 @@ void fill_in(JobOptions& options, const fs::path& path) {
   make_absolute(options.data.train, folder);
   if (options.data.eval) make_absolute(*options.data.eval, folder);
   continue_synthetic(options);
+  fit_to_model(options);
   connect_layers(options.model);
 }
 

@@ -212,6 +212,50 @@ void check_classes(const JobOptions& options, Checker& check) {
                 labels->first);
 }
 
+struct TokenSizes {
+  int64_t vocabulary = 0, context = 0;
+  std::string path;  // "data.train.tokens"
+};
+
+std::optional<TokenSizes> token_sizes(const DatasetOptions& data, const std::string& path) {
+  if (const auto* tokens = std::get_if<TokensOptions>(&data))
+    return TokenSizes{tokens->vocabulary, tokens->context, path + ".tokens"};
+  if (const auto* text = std::get_if<TextOptions>(&data))
+    return TokenSizes{TextOptions::kVocabulary, text->context, path + ".text"};
+  return std::nullopt;
+}
+
+// Tokens for networks that read them, and such as have a place in the model.
+void check_language(const JobOptions& options, const DatasetOptions& data, const std::string& path,
+                    Checker& check) {
+  const auto limits = models::language_limits(options.model);
+  const auto tokens = token_sizes(data, path);
+  const bool custom_data = std::holds_alternative<CustomDatasetOptions>(data);
+  const bool custom_model =
+      std::holds_alternative<models::CustomModelOptions>(options.model.network);
+  if (limits && !tokens && !custom_data)
+    return check.error(path, "{} has pictures and this model reads tokens: use tokens or text",
+                       path);
+  if (!limits && tokens && !custom_model && check.given("model"))
+    return check.error(tokens->path, "{} is for models that read tokens: gpt or llama",
+                       tokens->path);
+  if (!limits || !tokens) return;
+  const std::string model = check.given("model.gpt") ? "model.gpt" : "model.llama";
+  if (tokens->context > limits->context && limits->context > 0)
+    check.error(tokens->path + ".context", "{}.context ({}) must be at most {}.context ({})",
+                tokens->path, tokens->context, model, limits->context);
+  if (tokens->vocabulary > limits->vocabulary && limits->vocabulary > 0)
+    check.error(model + ".vocabulary", "{}.vocabulary ({}) must be at least that of {} ({})", model,
+                limits->vocabulary, tokens->path, tokens->vocabulary);
+}
+
+void check_language(const JobOptions& options, Checker& check) {
+  for (const char* source : {"idx", "synthetic", "tokens", "text"})
+    if (check.given(fmt::format("data.train.{}", source)))
+      check_language(options, options.data.train, "data.train", check);
+  if (options.data.eval) check_language(options, *options.data.eval, "data.eval", check);
+}
+
 }  // namespace
 
 void validate(const JobOptions& options, Diagnostics& diagnostics, DataFiles files) {
@@ -220,6 +264,7 @@ void validate(const JobOptions& options, Diagnostics& diagnostics, DataFiles fil
   validate_model(options.model, check);
   validate_data(options.data, check);
   check_classes(options, check);
+  check_language(options, check);
   check_train(options, check);
   check_early_stop(options, check);
   check_optimizer(options.optimizer, check);

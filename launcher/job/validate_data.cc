@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "launcher/data/token_file.h"
 #include "launcher/job/checker.h"
 #include "launcher/job/suggest.h"
 #include "launcher/job/validate.h"
@@ -28,13 +29,12 @@ std::string remedy(const fs::path& path) {
   const std::string name = path.filename().string();
   const std::string near = closest(name, files_in(path.parent_path()));
   if (!near.empty()) return fmt::format("; did you mean {}?", in_quotes(near));
+  if (name == "licenses.txt") return "; deploy/data.sh text makes it";
   if (name.starts_with("digits-")) return "; deploy/data.sh digits makes it";
   return "; paths are relative to the job file";
 }
 
-void check_file(const std::string& field, const std::string& file, Checker& check) {
-  if (!check.required(field, "\"../data/digits-train-images.idx.gz\"")) return;
-  if (!check.looks_for_files()) return;
+void check_readable(const std::string& field, const std::string& file, Checker& check) {
   const fs::path path(file);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -45,6 +45,35 @@ void check_file(const std::string& field, const std::string& file, Checker& chec
   else if (access(path.c_str(), R_OK) != 0)
     check.error(field, "{}: {} may not be read; give yourself the right to", field,
                 one_line(file, 200));
+}
+
+void check_file(const std::string& field, const std::string& file, Checker& check) {
+  if (check.required(field, "\"../data/digits-train-images.idx.gz\"") && check.looks_for_files())
+    check_readable(field, file, check);
+}
+
+// Paths, or patterns that stand for at least one file.
+void check_files(const std::string& path, const std::vector<std::string>& files,
+                 const std::string& example, Checker& check) {
+  if (!check.required(path + ".files", "files: " + example)) return;
+  if (files.empty()) return check.error(path + ".files", "{}.files is empty; name a file", path);
+  if (!check.looks_for_files()) return;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string field = fmt::format("{}.files[{}]", path, i);
+    const std::vector<std::string> found = matching_files({files[i]});
+    if (found.empty()) check_readable(field, files[i], check);
+    for (const std::string& file : found) check_readable(field, file, check);
+  }
+}
+
+// Of tokens: the model's, where a language model has one and the data says nothing else.
+void check_language_size(const std::string& path, const char* name, int64_t value,
+                         const char* example, Checker& check) {
+  const std::string field = join_path(path, name);
+  if (value != 0 || check.given(field))
+    check.count(field, value);
+  else if (!check.given("model.gpt") && !check.given("model.llama"))
+    check.required(field, fmt::format("{}: {}", name, example));
 }
 
 void check_idx(const std::string& path, const IdxOptions& idx, Checker& check) {
@@ -67,11 +96,21 @@ void check_synthetic(const std::string& path, const SyntheticOptions& o, Checker
 }
 
 void check_source(const std::string& path, const DatasetOptions& source, Checker& check) {
-  if (!check.required_case(path, {"idx", "synthetic", "custom"}, "synthetic {}")) return;
+  if (!check.required_case(path, {"idx", "synthetic", "tokens", "text", "custom"}, "synthetic {}"))
+    return;
   const auto* idx = std::get_if<IdxOptions>(&source);  // which stands for no source as well
   if (idx != nullptr && check.given(path + ".idx")) check_idx(path + ".idx", *idx, check);
   if (const auto* synthetic = std::get_if<SyntheticOptions>(&source))
     check_synthetic(path + ".synthetic", *synthetic, check);
+  if (const auto* tokens = std::get_if<TokensOptions>(&source)) {
+    check_files(path + ".tokens", tokens->files, "\"train_*.bin\"", check);
+    check_language_size(path + ".tokens", "vocabulary", tokens->vocabulary, "50257", check);
+    check_language_size(path + ".tokens", "context", tokens->context, "256", check);
+  }
+  if (const auto* text = std::get_if<TextOptions>(&source)) {
+    check_files(path + ".text", text->files, "\"../data/text.txt\"", check);
+    check_language_size(path + ".text", "context", text->context, "256", check);
+  }
   if (const auto* custom = std::get_if<CustomDatasetOptions>(&source))
     check_custom(path + ".custom", custom->name, custom->parameters.size(), check);
 }

@@ -22,6 +22,7 @@ constexpr auto kOperations = {"linear",
                               "gelu",
                               "tanh",
                               "sigmoid",
+                              "silu",
                               "flatten",
                               "reshape",
                               "add",
@@ -248,11 +249,79 @@ void check_mlp(const MlpOptions& mlp, Checker& check) {
   check_init("model.mlp.init", mlp.init, check);
 }
 
+// A deeper network would be built, block by block, before anything could refuse it.
+constexpr int64_t kMostLayers = 10000;
+
+// The fields that gpt and llama share: each given, or of a preset, and such that they fit together.
+class LanguageCheck {
+ public:
+  LanguageCheck(std::string path, bool preset, Checker& check)
+      : path_(std::move(path)), preset_(preset), check_(check) {}
+
+  bool size(const char* name, int64_t value, const char* example) {
+    const std::string field = join_path(path_, name);
+    if (!preset_ && !check_.required(field, fmt::format("{}: {}", name, example))) return false;
+    return check_.count(field, value);
+  }
+  void layers(int64_t value) {
+    if (size("layers", value, "12") && value > kMostLayers)
+      check_.error(path_ + ".layers", "{}.layers ({}) must be at most {}", path_, value,
+                   kMostLayers);
+  }
+  // `part` of them must divide `whole` of them.
+  void divides(const char* part, int64_t parts, const char* whole, int64_t all) {
+    if (parts < 1 || all < 1 || all > kMostOfAnything || all % parts == 0) return;
+    check_.error(join_path(path_, part), "{0}.{1} ({2}) must divide {0}.{3} ({4}); nearest: {5}",
+                 path_, part, parts, whole, all, nearest_divisors(all, parts));
+  }
+
+ private:
+  std::string path_;
+  bool preset_;
+  Checker& check_;
+};
+
+void check_gpt(const GptOptions& gpt, Checker& check) {
+  const bool preset = gpt.preset != GptPreset::kNone;
+  LanguageCheck language("model.gpt", preset, check);
+  language.layers(gpt.layers);
+  const bool width = language.size("width", gpt.width, "768");
+  if (language.size("heads", gpt.heads, "12") && width)
+    language.divides("heads", gpt.heads, "width", gpt.width);
+  language.size("context", gpt.context, "1024");
+  language.size("vocabulary", gpt.vocabulary, "50257");
+  check.count("model.gpt.hidden", gpt.hidden, 0);
+  check.below_one("model.gpt.dropout", gpt.dropout);
+  check.above_zero("model.gpt.epsilon", gpt.epsilon);
+}
+
+void check_llama(const LlamaOptions& llama, Checker& check) {
+  LanguageCheck language("model.llama", false, check);
+  language.layers(llama.layers);
+  const bool width = language.size("width", llama.width, "768");
+  const bool heads = language.size("heads", llama.heads, "12");
+  if (heads && width) language.divides("heads", llama.heads, "width", llama.width);
+  if (heads && width && llama.width % llama.heads == 0 && llama.width / llama.heads % 2 != 0)
+    check.error("model.llama.heads",
+                "model.llama.heads ({}) leaves {} elements a head; rotary positions turn pairs, so "
+                "it must be an even number",
+                llama.heads, llama.width / llama.heads);
+  if (check.count("model.llama.kv_heads", llama.kv_heads, 0) && heads && llama.kv_heads > 0)
+    language.divides("kv_heads", llama.kv_heads, "heads", llama.heads);
+  language.size("hidden", llama.hidden, "2048");
+  language.size("context", llama.context, "1024");
+  language.size("vocabulary", llama.vocabulary, "32000");
+  check.above_zero("model.llama.theta", llama.theta);
+  check.above_zero("model.llama.epsilon", llama.epsilon);
+}
+
 }  // namespace
 
 void validate_model(const ModelOptions& model, Checker& check) {
   if (!check.required("model", "model { lenet5 {} }")) return;
-  if (!check.required_case("model", {"mlp", "lenet5", "custom", "layer"}, "lenet5 {}")) return;
+  if (!check.required_case("model", {"mlp", "lenet5", "gpt", "llama", "custom", "layer"},
+                           "lenet5 {}"))
+    return;
   if (const auto* mlp = std::get_if<MlpOptions>(&model.network)) check_mlp(*mlp, check);
   if (const auto* layers = std::get_if<LayerList>(&model.network))
     LayerListCheck(*layers, check).run();
@@ -260,6 +329,8 @@ void validate_model(const ModelOptions& model, Checker& check) {
     check.count("model.lenet5.classes", lenet5->classes);
     check_init("model.lenet5.init", lenet5->init, check);
   }
+  if (const auto* gpt = std::get_if<GptOptions>(&model.network)) check_gpt(*gpt, check);
+  if (const auto* llama = std::get_if<LlamaOptions>(&model.network)) check_llama(*llama, check);
   if (const auto* custom = std::get_if<CustomModelOptions>(&model.network))
     check_custom("model.custom", custom->name, custom->parameters.size(), check);
 }

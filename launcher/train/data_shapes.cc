@@ -5,17 +5,27 @@
 
 namespace trireme::launcher {
 
+namespace {
+
+DataShapes shapes_of(const DatasetInfo& train) {
+  return {.train_samples = train.size,
+          .sample = train.feature_shape,
+          .classes = train.classes,
+          .sample_type = train.feature_type,
+          .labels = train.label_shape};
+}
+
+}  // namespace
+
 DataShapes shapes_of(const DataSets& data) {
-  return {.train_samples = data.train->size(),
-          .eval_samples = data.eval ? data.eval->size() : 0,
-          .sample = data.train->feature_shape(),
-          .classes = data.train->classes()};
+  DataShapes shapes = shapes_of(data.train->info());
+  if (data.eval) shapes.eval_samples = data.eval->size();
+  return shapes;
 }
 
 DataShapes inspect_data(const DataOptions& data, const DatasetFactories& factories) {
   const DatasetInfo train = inspect(data.train, factories);
-  DataShapes shapes{
-      .train_samples = train.size, .sample = train.feature_shape, .classes = train.classes};
+  DataShapes shapes = shapes_of(train);
   if (data.eval) {
     const DatasetInfo eval = inspect(*data.eval, factories);
     check_alike(train, eval);

@@ -1,5 +1,7 @@
 #include "launcher/train/evaluator.h"
 
+#include <cmath>
+
 #include "launcher/data/sampler.h"
 
 namespace trireme::launcher {
@@ -8,7 +10,7 @@ std::span<const void* const> LoaderSource::next() {
   release();
   const Batch& batch = wait();
   held_ = true;
-  inputs_ = {batch.features.data(), batch.labels.data(), batch.weights.data()};
+  inputs_ = {batch.data(), batch.labels.data(), batch.weights.data()};
   return inputs_;
 }
 
@@ -32,7 +34,7 @@ double weighted_loss(const core::Graph& graph, const core::PassResult& result) {
 
 Evaluator::Evaluator(core::Session& session, core::Device& device, const DataSets& data,
                      const RunShape& run, int data_rank)
-    : session_(session) {
+    : session_(session), language_(data.eval->label_shape().rank() > 0) {
   const int ranks = run.mesh.size(parallel::Axis::kData);
   const auto sampler = std::make_shared<SequentialSampler>(data.eval->size());
   const BatchShare share{.global_batch = run.batch.micro_batch * ranks,
@@ -50,6 +52,7 @@ EvalRecord Evaluator::run(RunStatus* status) {
   const core::PassResult& result = session_.evaluate(source);
   source.release();
   EvalRecord record{.loss = weighted_loss(graph, result)};
+  if (language_) record.metrics.emplace_back("perplexity", std::exp(record.loss));
   for (size_t i = 0; i < graph.metrics().size(); ++i)
     record.metrics.emplace_back(graph.metrics()[i].name,
                                 result.sums[graph.losses().size() + i].mean());

@@ -39,11 +39,13 @@ class Evaluator {
  public:
   Evaluator(core::Session& session, core::Device& device, const DataSets& data, const RunShape& run,
             int data_rank);
-  // Global means: the weighted total of the losses, and each metric. Step and epoch are left out.
+  // Global means: the weighted total of the losses, and each metric; of language the perplexity,
+  // exp(loss), too. Step and epoch are left out.
   EvalRecord run(RunStatus* status = nullptr);
 
  private:
   core::Session& session_;
+  bool language_;  // samples are tokens: exp(loss) is their perplexity
   std::unique_ptr<Loader> loader_;
   int64_t steps_ = 0;
 };

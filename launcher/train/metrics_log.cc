@@ -88,6 +88,7 @@ void MetricsLog::write(const StepRecord& record) {
             {"grad_norm", number(record.grad_norm)},
             {"samples_per_second", number(record.samples_per_second)},
             {"step_ms", number(record.step_ms)}};
+  if (record.tokens_per_second > 0) json["tokens_per_second"] = number(record.tokens_per_second);
   if (!record.applied) json["applied"] = false;
   line(json.dump());
 }

@@ -19,6 +19,7 @@ struct StepRecord {
   double lr = 0;
   double grad_norm = 0;  // before clipping
   double samples_per_second = 0;
+  double tokens_per_second = 0;  // 0: samples are no language
   double step_ms = 0;
   bool applied = true;  // false: the update was refused (non-finite)
 };

@@ -69,9 +69,11 @@ std::string Progress::text(const StepRecord& record) const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double left = elapsed / static_cast<double>(record.step - before_) *
                       static_cast<double>(total_ - record.step);
-  return fmt::format("step {}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {:.0f} samples/s  {} left",
-                     record.step, total_, record.epoch, record.loss, record.lr,
-                     record.samples_per_second, duration(left));
+  const std::string speed = record.tokens_per_second > 0
+                                ? fmt::format("{:.0f} tokens/s", record.tokens_per_second)
+                                : fmt::format("{:.0f} samples/s", record.samples_per_second);
+  return fmt::format("step {}/{}  epoch {:.2f}  loss {:.4f}  lr {:.2e}  {}  {} left", record.step,
+                     total_, record.epoch, record.loss, record.lr, speed, duration(left));
 }
 
 void Progress::step(const StepRecord& record) {

@@ -105,6 +105,9 @@ void Trainer::report(const core::PassResult& result, double seconds) {
       .lr = result.step.learning_rate,
       .grad_norm = result.step.grad_norm,
       .samples_per_second = static_cast<double>(parts_.run.batch.global_batch) / seconds,
+      .tokens_per_second =
+          static_cast<double>(parts_.run.batch.global_batch * shapes_of(parts_.data).tokens()) /
+          seconds,
       .step_ms = seconds * 1e3,
       .applied = result.step.apply != 0};
   parts_.reports.metrics->write(record);

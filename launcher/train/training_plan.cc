@@ -71,10 +71,14 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
 
 core::Graph build_graph(const JobOptions& job, const DataShapes& data, int64_t micro_batch,
                         bool training, const models::ModelFactories& factories) {
-  return models::build_model(
-      job.model,
-      {.batch = micro_batch, .sample = data.sample, .classes = data.classes, .training = training},
-      factories);
+  return models::build_model(job.model,
+                             {.batch = micro_batch,
+                              .sample = data.sample,
+                              .classes = data.classes,
+                              .training = training,
+                              .sample_type = data.sample_type,
+                              .labels = data.labels},
+                             factories);
 }
 
 void check_metrics(const JobOptions& job, const core::Graph& network) {

@@ -17,7 +17,8 @@ using core::ActivationKind;
 
 constexpr ActivationKind kKinds[] = {ActivationKind::kNone, ActivationKind::kRelu,
                                      ActivationKind::kGelu, ActivationKind::kGeluTanh,
-                                     ActivationKind::kTanh, ActivationKind::kSigmoid};
+                                     ActivationKind::kTanh, ActivationKind::kSigmoid,
+                                     ActivationKind::kSilu};
 
 struct Extents {
   int64_t rows, columns;

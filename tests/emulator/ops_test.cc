@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "emulator_device.h"
+#include "tests/support/cached_attention_check.h"
 #include "tests/support/op_cases.h"
 #include "tests/support/pool2d_cases.h"
 
@@ -35,6 +36,16 @@ TEST(EmulatedOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST(EmulatedOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST(EmulatedOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST(EmulatedOps, Accuracy) { check(accuracy_cases()); }
+TEST(EmulatedOps, Embedding) { check(embedding_cases()); }
+TEST(EmulatedOps, Norm) { check(norm_cases()); }
+TEST(EmulatedOps, NormGradients) { check(norm_grad_cases()); }
+TEST(EmulatedOps, SwiGlu) { check(swiglu_cases()); }
+TEST(EmulatedOps, Rotary) { check(rotary_cases()); }
+TEST(EmulatedOps, CausalAttention) { check(causal_attention_cases()); }
+TEST(EmulatedOps, CachedAttention) {
+  for (const emulator::Schedule schedule : all_schedules())
+    check_cached_attention(*make_emulator_device(schedule, false));
+}
 
 TEST(EmulatedOps, Pool2d) { check(pool2d_cases()); }
 

@@ -40,6 +40,10 @@ JOBS = {
     "idx": JOB.replace("synthetic {}", 'idx { images: "i.gz" labels: "l.gz" } } normalize { mean: 0.1 stddev: [0.3] '),
     "step": JOB + "schedule { step { step_size: 5 gamma: 0.5 } } name: \"run-1\"",
     "eval": JOB.replace("} } train", '} eval { synthetic { samples: 9 noise: 0 seed: 3 } } } train'),
+    "gpt": JOB.replace("mlp { hidden: [4] }", "gpt { preset: GPT2_124M layers: 2 dropout: 0.1 tied: false }").replace(
+        "synthetic {}", 'tokens { files: ["a_*.bin", "b.bin"] vocabulary: 50257 context: 64 }'),
+    "llama": JOB.replace("mlp { hidden: [4] }", "llama { layers: 2 width: 8 heads: 4 kv_heads: 2 hidden: 12 context: 9 "
+                         "vocabulary: 256 theta: 1e4 epsilon: 1e-6 }").replace("synthetic {}", 'text { files: "a.txt" }'),
     "sets": JOB + "\0train.seed=2\0optimizer.adam.lr=1e-3\0model.mlp.hidden=[3, 4]\0name=other",
     "set-element": LAYERS + "\0model.layer[1].name=pool\0model.layer[0].conv2d.kernel[1]=7\0optimizer.group[0].match=*",
     "set-bad": JOB + "\0train\0train.sed=3\0model.layer[9].name=x\0data.train.idx.images=\"a\\nb\"",

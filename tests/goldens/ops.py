@@ -185,7 +185,25 @@ def pooling():
         case(f"{kind}_pool2d {name}", kind + "_pool2d", options, [image], forward, [0])
 
 
-for part in (pointwise, losses, linear, convolution, pooling):
+def attention():
+    torch.manual_seed(21)  # numbers of its own, whatever parts come before
+    for name, batch, positions, heads, kv_heads, dim, scale in (
+            ("one position", 2, 1, 2, 2, 3, 0.0), ("causal", 2, 9, 3, 3, 5, 0.0),
+            ("grouped", 1, 11, 6, 2, 4, 0.0), ("one key head, scaled", 1, 6, 4, 1, 8, 0.5)):
+        options = {"heads": heads, "kv_heads": kv_heads, "head_dim": dim, "scale": scale}
+
+        def forward(qkv, heads=heads, kv_heads=kv_heads, dim=dim, scale=scale):
+            parts = qkv.split([heads * dim, kv_heads * dim, kv_heads * dim], -1)
+            q, k, v = (x.unflatten(-1, (-1, dim)).transpose(1, 2) for x in parts)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale or None,
+                                               enable_gqa=True)
+            return y.transpose(1, 2).flatten(2)
+
+        case("causal_attention " + name, "causal_attention", options,
+             [draw(batch, positions, (heads + 2 * kv_heads) * dim)], forward, [0])
+
+
+for part in (pointwise, losses, linear, convolution, pooling, attention):
     part()
 json.dump({"torch": torch.__version__, "cases": CASES}, sys.stdout, separators=(",", ":"))
 print()

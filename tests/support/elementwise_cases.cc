@@ -60,7 +60,8 @@ std::vector<OpCase> activation_cases() {
   std::vector<OpCase> cases;
   Random random(1);
   for (auto kind : {ActivationKind::kNone, ActivationKind::kRelu, ActivationKind::kGelu,
-                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid}) {
+                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid,
+                    ActivationKind::kSilu}) {
     for (const Shape& shape : kShapes) {
       const bool kinked = kind == ActivationKind::kRelu;
       cases.push_back({.name = fmt::format("{} {}", name_of(kind), shape.str()),
@@ -107,7 +108,9 @@ std::vector<OpCase> elementwise_cases() {
 std::vector<OpCase> light_op_cases() {
   std::vector<OpCase> all;
   for (const auto& cases : {activation_cases(), elementwise_cases(), cross_entropy_cases(),
-                            mean_squared_error_cases(), accuracy_cases()})
+                            mean_squared_error_cases(), accuracy_cases(), embedding_cases(),
+                            norm_cases(), norm_grad_cases(), swiglu_cases(), rotary_cases(),
+                            causal_attention_cases()})
     all.insert(all.end(), cases.begin(), cases.end());
   return all;
 }

@@ -7,6 +7,7 @@
 #include "core/ops/accuracy.h"
 #include "core/ops/activation.h"
 #include "core/ops/add.h"
+#include "core/ops/causal_attention.h"
 #include "core/ops/conv2d.h"
 #include "core/ops/linear.h"
 #include "core/ops/mean_squared_error.h"
@@ -44,7 +45,8 @@ HostTensor tensor_from(const json& node) {
 
 ActivationKind activation_of(const std::string& name) {
   for (auto kind : {ActivationKind::kNone, ActivationKind::kRelu, ActivationKind::kGelu,
-                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid})
+                    ActivationKind::kGeluTanh, ActivationKind::kTanh, ActivationKind::kSigmoid,
+                    ActivationKind::kSilu})
     if (name_of(kind) == name) return kind;
   fail("[golden] has no op '{}'", name);
 }
@@ -87,6 +89,12 @@ core::OpPtr op_of(const std::string& op, const json& o) {
     return std::make_shared<core::Linear>(
         core::LinearOptions{.activation = activation_of(o.at("activation"))});
   if (op == "conv2d") return conv2d_of(o);
+  if (op == "causal_attention")
+    return std::make_shared<core::CausalAttention>(
+        core::AttentionOptions{.heads = o.at("heads"),
+                               .kv_heads = o.at("kv_heads"),
+                               .head_dim = o.at("head_dim"),
+                               .scale = o.at("scale")});
   if (op == "max_pool2d") return pool2d_of(core::PoolKind::kMax, o);
   if (op == "average_pool2d") return pool2d_of(core::PoolKind::kAverage, o);
   return std::make_shared<core::Activation>(activation_of(op));

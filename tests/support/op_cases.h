@@ -13,6 +13,12 @@ std::vector<OpCase> elementwise_cases();  // add, scale, dropout
 std::vector<OpCase> cross_entropy_cases();
 std::vector<OpCase> mean_squared_error_cases();
 std::vector<OpCase> accuracy_cases();
+std::vector<OpCase> causal_attention_cases();
+std::vector<OpCase> embedding_cases();  // and its gradients by themselves
+std::vector<OpCase> norm_cases();
+std::vector<OpCase> norm_grad_cases();  // NormGrad and NormGradWeight by themselves
+std::vector<OpCase> swiglu_cases();
+std::vector<OpCase> rotary_cases();
 
 // All of the above.
 std::vector<OpCase> light_op_cases();

@@ -26,6 +26,8 @@ double activate(ActivationKind kind, double x) {
       return std::tanh(x);
     case ActivationKind::kSigmoid:
       return 1 / (1 + std::exp(-x));
+    case ActivationKind::kSilu:
+      return x / (1 + std::exp(-x));
   }
   return 0;
 }

@@ -26,7 +26,7 @@ TEST_F(CudaLinear, AgreesWithLoops) {
 TEST_F(CudaLinear, FusesActivations) {
   CudaOpDevice gpu(device());
   for (auto kind : {ActivationKind::kTanh, ActivationKind::kSigmoid, ActivationKind::kGelu,
-                    ActivationKind::kGeluTanh, ActivationKind::kRelu})
+                    ActivationKind::kSilu, ActivationKind::kGeluTanh, ActivationKind::kRelu})
     for (bool bias : {false, true}) {
       if (kind == ActivationKind::kRelu && !bias) continue;  // zeros would lie on the kink
       check_op(gpu, linear_case({7, 13}, 11, bias, kind));

@@ -15,6 +15,7 @@
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
 #include "tests/core/cuda/cuda_test.h"
+#include "tests/support/cached_attention_check.h"
 #include "tests/support/node_runner.h"
 #include "tests/support/op_cases.h"
 
@@ -68,10 +69,15 @@ TEST_F(CudaOps, AgreeWithLoops) {
   for (const OpCase& op_case : light_op_cases()) check_op(gpu, op_case);
 }
 
+TEST_F(CudaOps, CachedAttention) {
+  CudaOpDevice gpu(device());
+  check_cached_attention(gpu);
+}
+
 TEST_F(CudaOps, Activations) {
   for (const Shape& shape : kShapes)
     for (auto kind : {ActivationKind::kRelu, ActivationKind::kGelu, ActivationKind::kGeluTanh,
-                      ActivationKind::kTanh, ActivationKind::kSigmoid}) {
+                      ActivationKind::kTanh, ActivationKind::kSigmoid, ActivationKind::kSilu}) {
       Random random(1);
       const HostTensor x = random.normal(shape, 2), dy = random.normal(shape);
       const double tolerance = kind == ActivationKind::kRelu ? kSameBits : kRounding;

@@ -56,6 +56,28 @@ TEST(Math, GeluAndItsDerivativeFollowLibm) {
             1e-6);
 }
 
+TEST(Math, SiluAndItsDerivativeFollowLibm) {
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const auto silu = [=](double x) { return x * sigmoid(x); };
+  const auto slope = [=](double x) { return sigmoid(x) * (1 + x * sigmoid(-x)); };
+  EXPECT_LT(worst_error(SiluFunction{}, silu, -80, 80), 3e-7);
+  EXPECT_LT(worst_error([](float x) { return SiluFunction{}.derivative(x); }, slope, -80, 80, 0.1),
+            1e-6);
+}
+
+TEST(Math, SineAndCosineFollowLibm) {
+  const auto sine = [](float x) { return fast_sincos(x).sin; };
+  const auto cosine = [](float x) { return fast_sincos(x).cos; };
+  for (float range : {1.0f, 100.0f, 1e5f, 2e9f}) {
+    const auto sin = [](double x) { return std::sin(x); };
+    const auto cos = [](double x) { return std::cos(x); };
+    EXPECT_LT(worst_error(sine, sin, -range, range, 1), 2e-7) << range;
+    EXPECT_LT(worst_error(cosine, cos, -range, range, 1), 2e-7) << range;
+  }
+  EXPECT_EQ(fast_sincos(0.0f).sin, 0.0f);
+  EXPECT_EQ(fast_sincos(0.0f).cos, 1.0f);
+}
+
 TEST(Math, KeepsInfinitiesAndNan) {
   EXPECT_EQ(fast_exp(kInfinity), kInfinity);
   EXPECT_EQ(fast_exp(89.0f), kInfinity);
@@ -65,8 +87,9 @@ TEST(Math, KeepsInfinitiesAndNan) {
   EXPECT_EQ(fast_tanh(-kInfinity), -1.0f);
   EXPECT_EQ(fast_sigmoid(-kInfinity), 0.0f);
   EXPECT_EQ(fast_sigmoid(kInfinity), 1.0f);
-  for (float y : {fast_exp(kNan), fast_tanh(kNan), fast_sigmoid(kNan), normal_at(kNan).cdf,
-                  ReluFunction{}(kNan), GeluFunction{}(kNan), GeluTanhFunction{}(kNan)})
+  for (float y :
+       {fast_exp(kNan), fast_tanh(kNan), fast_sigmoid(kNan), normal_at(kNan).cdf,
+        ReluFunction{}(kNan), GeluFunction{}(kNan), GeluTanhFunction{}(kNan), SiluFunction{}(kNan)})
     EXPECT_TRUE(std::isnan(y));
 }
 

@@ -107,8 +107,9 @@ TEST(Conv2d, LeNetShapes) {
 
 TEST(Conv2d, FusesActivations) {
   auto device = make_cpu_op_device(2);
-  for (ActivationKind kind : {ActivationKind::kTanh, ActivationKind::kSigmoid,
-                              ActivationKind::kGelu, ActivationKind::kGeluTanh}) {
+  for (ActivationKind kind :
+       {ActivationKind::kTanh, ActivationKind::kSigmoid, ActivationKind::kSilu,
+        ActivationKind::kGelu, ActivationKind::kGeluTanh}) {
     check_op(*device,
              conv_case({2, 5, 5, 3}, {5, 3, 3, 3}, true, {.pad_h = 1, .activation = kind}));
     check_op(*device,

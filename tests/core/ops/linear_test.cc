@@ -61,8 +61,9 @@ TEST(Linear, AgreesWithLoops) {
 
 TEST(Linear, FusesActivations) {
   auto device = make_cpu_op_device(2);
-  for (ActivationKind kind : {ActivationKind::kTanh, ActivationKind::kSigmoid,
-                              ActivationKind::kGelu, ActivationKind::kGeluTanh}) {
+  for (ActivationKind kind :
+       {ActivationKind::kTanh, ActivationKind::kSigmoid, ActivationKind::kSilu,
+        ActivationKind::kGelu, ActivationKind::kGeluTanh}) {
     check_op(*device, linear_case({7, 13}, 11, true, kind));
     check_op(*device, linear_case({3, 37}, 1, false, kind));
   }

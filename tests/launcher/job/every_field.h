@@ -16,6 +16,7 @@ model {
   layer { name: "gelu" gelu {} }
   layer { name: "tanh" tanh {} }
   layer { name: "sigmoid" sigmoid {} }
+  layer { name: "silu" silu {} }
   layer { name: "flatten" flatten {} }
   layer { name: "linear1" linear { outputs: 12 init { xavier_uniform {} } } }
   layer { name: "linear2" linear { outputs: 12 init { normal {} } } }
@@ -67,6 +68,20 @@ optimizer { adamw { lr: 1e-3 } }
 schedule { cosine {} }
 )";
 
-inline constexpr std::array kEveryField = {kEveryLayer, kMlp, kLenet5, kCosine};
+inline constexpr char kGpt[] = R"(
+model { gpt { layers: 2 width: 8 heads: 2 context: 16 vocabulary: 300 } }
+data { train { tokens { files: "*.bin" } } eval { text { files: "images.idx" context: 9 } } }
+train { global_batch: 8 epochs: 1 }
+optimizer { adamw { lr: 1e-3 } }
+)";
+
+inline constexpr char kLlama[] = R"(
+model { llama { layers: 2 width: 8 heads: 2 hidden: 12 context: 16 vocabulary: 256 } }
+data { train { text { files: ["images.idx", "labels.idx"] } } }
+train { global_batch: 8 epochs: 1 }
+optimizer { adamw { lr: 1e-3 } }
+)";
+
+inline constexpr std::array kEveryField = {kEveryLayer, kMlp, kLenet5, kCosine, kGpt, kLlama};
 
 }  // namespace trireme::launcher

@@ -14,7 +14,8 @@
 
 namespace trireme::launcher {
 
-// Removed with all it holds. Holds "images.idx" and "labels.idx", which may be named by jobs.
+// Removed with all it holds. Holds "images.idx", "labels.idx" and "a.bin", which may be
+// named by jobs.
 class JobFolder {
  public:
   JobFolder() {
@@ -23,6 +24,7 @@ class JobFolder {
     path_ = name;
     write("images.idx", "x");
     write("labels.idx", "x");
+    write("a.bin", "x");
   }
   ~JobFolder() {
     std::error_code ignored;

@@ -85,6 +85,9 @@ TEST(ExampleJobs, Load) {
   JobFolder folder;
   for (const char* part : {"train-images", "train-labels", "test-images", "test-labels"})
     folder.write(std::string("data/digits-") + part + ".idx.gz", "x");
+  for (const char* text :
+       {"licenses.txt", "fineweb10B/fineweb_train_1.bin", "fineweb10B/fineweb_val_0.bin"})
+    folder.write(std::string("data/") + text, "x");
   std::filesystem::copy(TRIREME_SOURCE_ROOT "/jobs", folder.path("jobs"));
   int jobs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder.path("jobs"))) {
@@ -92,7 +95,7 @@ TEST(ExampleJobs, Load) {
     EXPECT_NO_THROW(expect_round_trip(folder, load_job(entry.path()))) << entry.path();
     ++jobs;
   }
-  EXPECT_GE(jobs, 4);
+  EXPECT_GE(jobs, 7);
 }
 
 }  // namespace
