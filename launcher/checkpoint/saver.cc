@@ -36,11 +36,11 @@ Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& de
       options_(std::move(options)),
       judged_(std::move(judged)) {
   manifest_.info = std::move(info);
-  manifest_.plan = split_replicated(state_tensors(session.plan()), group.size());
+  const std::vector<HeldBox> held = held_boxes(session);
+  manifest_.plan = split_held(state_tensors(session.plan()), gather_holdings(group, held));
   int64_t elements = 0;
   for (const Piece& piece : manifest_.plan.shards[group.rank()]) {
-    ranges_.push_back(
-        state_range(session.plan().layout, manifest_.plan.tensors[piece.tensor], piece.box));
+    ranges_.push_back(state_range(held, piece));
     elements += ranges_.back().elements;
   }
   buffer_ = {static_cast<float*>(device.allocate_host(elements * core::size_of(core::DType::kF32))),

@@ -21,8 +21,8 @@ Weights::Weights(const fs::path& path) {
   if (fs::is_directory(path)) {
     file = RunFolder(path).model();
     const auto saved = RunFolder(path).checkpoints().list();
-    if (const auto named = CheckpointStore::at(path))
-      checkpoint_ = std::make_unique<CheckpointReader>(named->path);
+    if (fs::exists(path / kManifestName))
+      checkpoint_ = std::make_unique<CheckpointReader>(path);
     else if (!fs::exists(file) && !saved.empty())
       checkpoint_ = std::make_unique<CheckpointReader>(saved.front().path);
   }

@@ -1,6 +1,7 @@
 #include "launcher/export/export.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -16,24 +17,24 @@ namespace {
 
 int64_t bytes_of(const TensorLink& link) { return link.shape.elements() * int64_t{sizeof(float)}; }
 
-// The checkpoint's tensors for the model's parameters.
-std::vector<int> find_parameters(const CheckpointReader& checkpoint,
+// Where the source has the model's parameters.
+std::vector<int> find_parameters(const ParameterSource& source,
                                  const std::vector<TensorSpec>& parameters) {
-  const std::string where = checkpoint.folder().string();
-  const std::vector<TensorSpec>& saved = checkpoint.manifest().plan.tensors;
+  std::map<std::string, int> saved;
+  for (int i = 0; i < std::ssize(source.parameters); ++i) saved[source.parameters[i].name] = i;
   std::vector<int> found;
   for (const TensorSpec& parameter : parameters) {
-    const int tensor = checkpoint.find(parameter.name, TensorRole::kParameter);
-    if (tensor < 0) refuse(where, "lacks the model's parameter '{}'", parameter.name);
-    if (saved[tensor].shape != parameter.shape)
-      refuse(where, "its parameter '{}' is {}, the model's is {}", parameter.name,
-             saved[tensor].shape.str(), parameter.shape.str());
-    found.push_back(tensor);
+    const auto at = saved.find(parameter.name);
+    if (at == saved.end()) refuse(source.name, "lacks the model's parameter '{}'", parameter.name);
+    const core::Shape& shape = source.parameters[at->second].shape;
+    if (shape != parameter.shape)
+      refuse(source.name, "its parameter '{}' is {}, the model's is {}", parameter.name,
+             shape.str(), parameter.shape.str());
+    found.push_back(at->second);
+    saved.erase(at);
   }
-  for (int tensor = 0; tensor < std::ssize(saved); ++tensor)
-    if (saved[tensor].role == TensorRole::kParameter &&
-        std::ranges::find(found, tensor) == found.end())
-      refuse(where, "has the parameter '{}' beyond the model's", saved[tensor].name);
+  if (!saved.empty())
+    refuse(source.name, "has the parameter '{}' beyond the model's", saved.begin()->first);
   return found;
 }
 
@@ -48,8 +49,8 @@ void transpose(const std::vector<float>& from, int64_t rows, int64_t columns,
 
 class ModelWriter {
  public:
-  ModelWriter(CheckpointReader& checkpoint, const Correspondence& map)
-      : checkpoint_(checkpoint), map_(map), tensors_(find_parameters(checkpoint, map.parameters)) {}
+  ModelWriter(const ParameterSource& source, const Correspondence& map)
+      : source_(source), map_(map), places_(find_parameters(source, map.parameters)) {}
 
   void write(const std::filesystem::path& path, std::span<const TensorLink> links) {
     NewFile file(path);
@@ -78,7 +79,7 @@ class ModelWriter {
       box.extent[0] = link.transposed ? across : part;
       if (link.transposed) box.origin[1] = row, box.extent[1] = part;
       values_.resize(static_cast<size_t>(part * across));
-      checkpoint_.read(tensors_[link.ours], box, values_.data());
+      source_.read(places_[link.ours], box, values_.data());
       if (link.transposed) {
         transpose(values_, across, part, turned_);
         std::swap(values_, turned_);
@@ -87,9 +88,9 @@ class ModelWriter {
     }
   }
 
-  CheckpointReader& checkpoint_;
+  const ParameterSource& source_;
   const Correspondence& map_;
-  std::vector<int> tensors_;
+  std::vector<int> places_;
   std::vector<float> values_, turned_;
 };
 
@@ -108,10 +109,10 @@ std::vector<std::span<const TensorLink>> split(std::span<const TensorLink> links
 
 }  // namespace
 
-ExportReport export_model(CheckpointReader& checkpoint, const LanguageModel& model,
+ExportReport export_model(const ParameterSource& source, const LanguageModel& model,
                           const std::filesystem::path& out, int64_t max_file_bytes) {
-  const Correspondence map = correspondence(model, checkpoint.folder().string());
-  ModelWriter writer(checkpoint, map);
+  const Correspondence map = correspondence(model, source.name);
+  ModelWriter writer(source, map);
   AtomicFolder folder(out);
   const auto files = split(map.links, max_file_bytes);
   ExportReport report{.tensors = std::ssize(map.links), .files = std::ssize(files)};

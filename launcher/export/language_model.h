@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "launcher/checkpoint/plan.h"
+#include "models/model_options.h"
 
 namespace trireme::launcher {
 
@@ -27,6 +29,9 @@ struct LanguageModel {
 constexpr std::string_view name_of(LanguageModel::Family family) {
   return family == LanguageModel::Family::kGpt2 ? "gpt" : "llama";
 }
+
+// Nothing for a network that is neither.
+std::optional<LanguageModel> language_model(const models::ModelOptions& options);
 
 // A tensor of a Hugging Face folder is a run of rows of one of ours, as it is or transposed.
 struct TensorLink {

@@ -80,18 +80,21 @@ std::string read_text_file(const fs::path& path) {
   return read_text(file, path.string(), 0, file.bytes);
 }
 
-SafetensorsFolder::SafetensorsFolder(const fs::path& folder) : folder_(folder) {
+SafetensorsFolder::SafetensorsFolder(const fs::path& path) : folder_(path) {
   std::error_code error;
-  if (!fs::is_directory(folder, error)) refuse(folder.string(), "is no folder");
-  if (fs::exists(folder / kModelFile, error))
+  if (!fs::is_directory(path, error)) {
+    folder_ = path.parent_path();
+    open(path.filename().string());
+  } else if (fs::exists(path / kModelFile, error)) {
     open(kModelFile);
-  else if (fs::exists(folder / kModelIndex, error))
+  } else if (fs::exists(path / kModelIndex, error)) {
     open_indexed();
-  else
-    refuse(folder.string(),
-           "has neither {} nor {}; pickled weights (.bin) are not read: save with "
-           "save_pretrained(..., safe_serialization=True)",
+  } else {
+    refuse(path.string(),
+           "has neither {} nor {}; pickled weights (.bin) are not read: save them with "
+           "safe_serialization=True",
            kModelFile, kModelIndex);
+  }
 }
 
 void SafetensorsFolder::open(const std::string& name) {

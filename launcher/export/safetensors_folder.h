@@ -1,5 +1,5 @@
 // The tensors of a Hugging Face folder: model.safetensors, or the files that
-// model.safetensors.index.json names.
+// model.safetensors.index.json names; or of one such file.
 //
 // Nothing in a file is believed before it is checked (safetensors_header.h). Links are followed,
 // since the Hugging Face cache is made of them; the index may name files of the folder alone.
@@ -39,8 +39,8 @@ class SafetensorsFolder {
     int64_t begin = 0;  // byte in the file
   };
 
-  // Throws InvalidArgument (kBadCheckpoint) that names the file.
-  explicit SafetensorsFolder(const std::filesystem::path& folder);
+  // A folder, or a file. Throws InvalidArgument (kBadCheckpoint) that names the file.
+  explicit SafetensorsFolder(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return folder_; }
   const std::map<std::string, Tensor>& tensors() const { return tensors_; }

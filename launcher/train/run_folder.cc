@@ -161,6 +161,11 @@ int RunFolder::newest_resolved() const {
   return newest;
 }
 
+fs::path RunFolder::newest_job() const {
+  const int newest = newest_resolved();
+  return newest > 0 ? resolved_job(newest) : fs::path();
+}
+
 fs::path RunFolder::resolved_job(int number) const {
   if (number == 1) return resolved_job();
   return path_ / fmt::format("{}{}.{}", kResolved, number, kText);

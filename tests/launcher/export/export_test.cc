@@ -20,7 +20,7 @@ constexpr int64_t kNoSplit = int64_t{1} << 40;
 ExportReport export_to(const fs::path& checkpoint, const LanguageModel& model, const fs::path& out,
                        int64_t most = kNoSplit) {
   CheckpointReader reader(checkpoint);
-  return export_model(reader, model, out, most);
+  return export_model(parameters_in(reader), model, out, most);
 }
 
 TEST(Export, WhatIsImportedAgainIsTheSameBitForBit) {

@@ -25,7 +25,7 @@ class Theirs {
   explicit Theirs(const LanguageModel& model) : model(model) {
     write_model(folder / "ours", model, 1);
     CheckpointReader reader(folder / "ours");
-    export_model(reader, model, path, int64_t{1} << 40);
+    export_model(parameters_in(reader), model, path, int64_t{1} << 40);
     file = read_safetensors(path / kModelFile);
   }
 
