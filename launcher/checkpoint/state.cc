@@ -138,12 +138,8 @@ core::StateRange state_range(const std::vector<HeldBox>& held, const Piece& piec
   const auto found = std::ranges::find_if(
       same, [&](const HeldBox& one) { return intersect(one.piece.box, piece.box) == piece.box; });
   ensure(found != same.end(), "what a rank writes is held there");
-  const Box& around = found->piece.box;
-  Box inside = piece.box;
-  for (int axis = 0; axis < inside.rank; ++axis) inside.origin[axis] -= around.origin[axis];
-  const core::Shape extent(std::span(around.extent).first(around.rank));
   return {.buffer = found->range.buffer,
-          .first = found->range.first + first_element(inside, extent),
+          .first = found->range.first + position(piece.box.origin, found->piece.box),
           .elements = piece.box.elements()};
 }
 
