@@ -21,6 +21,6 @@ if [ ! -x "$python" ]; then
   python3 -m venv "$build/peers"
   "$build/peers/bin/pip" install --quiet --index-url https://download.pytorch.org/whl/cpu torch ||
     "$build/peers/bin/pip" install --quiet torch
-  "$build/peers/bin/pip" install --quiet 'transformers>=4.40' safetensors numpy
+  "$build/peers/bin/pip" install --quiet 'transformers>=4.56' safetensors numpy
 fi
 exec "$python" "$root/tests/peers/compare.py" "$build"
