@@ -79,8 +79,6 @@ void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& m
 
 void recompute_blocks(Graph& graph) {
   const std::vector<std::string> blocks = core::blocks_of(graph);
-  if (blocks.empty())
-    fail("train.recompute: this network has no blocks to compute again; leave it NONE");
   core::recompute(graph, {blocks.begin(), blocks.end()});
 }
 
@@ -89,6 +87,12 @@ TensorOptions tensor_options(const Mesh& mesh, const TrainingOptions& options) {
                     .rank = mesh.coordinate(options.rank, Axis::kTensor),
                     .group = kTensorGroup},
           .sequence = options.sequence};
+}
+
+Graph first_of_tensor_axis(const Graph& forward, const Mesh& mesh, const TrainingOptions& options) {
+  TensorOptions first = tensor_options(mesh, options);
+  first.place.rank = 0;
+  return shard_tensor(forward, first);
 }
 
 // A rank's part of a graph. With one stage: all of it, in the build's default turns.
@@ -116,7 +120,6 @@ class Composer {
     // Rewrites of the forward graphs go here.
     cut(train, eval);
     core::differentiate(train, how);
-    if (options_.recompute) recompute_blocks(train);
     ties_ = find_ties(train, place_);
     Part part = part_of(std::move(train), [&](const StageGraph& stage) {
       return plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
@@ -147,12 +150,12 @@ class Composer {
   // The ranks of the tensor axis need not hold as much as each other, but are cut into the same
   // stages: as the first of them is.
   void cut(Graph& train, std::optional<Graph>& eval) const {
+    if (options_.recompute && core::blocks_of(train).empty())
+      fail("train.recompute: this network has no blocks to compute again; leave it NONE");
     Graph mine = shard_tensor(train, tensor_);
     if (eval) eval = shard_tensor(*eval, tensor_);
     if (place_.stages > 1) {
-      TensorOptions first = tensor_;
-      first.place.rank = 0;
-      Graph model = shard_tensor(train, first);
+      Graph model = first_of_tensor_axis(train, mesh_, options_);
       set_chunks(model, partition(model, partition_options(mesh_, options_)));
       copy_chunks(model, mine);
       if (eval) copy_chunks(model, *eval);
@@ -162,11 +165,15 @@ class Composer {
 
   template <typename PlanWork>
   Part part_of(Graph whole, const PlanWork& plan_work) const {
+    // Blocks may be cut, so what is computed again is computed in the stage; without backward that
+    // is nothing.
     if (place_.stages == 1) {
+      if (options_.recompute) recompute_blocks(whole);
       std::vector<core::SegmentPlan> segments = core::whole_graph(whole);
       return {.graph = std::move(whole), .work = {.segments = std::move(segments), .turns = {}}};
     }
     StageGraph stage = extract_stage(whole, place_);
+    if (options_.recompute) recompute_blocks(stage.graph);
     StageWork work = plan_work(stage);
     return {.graph = std::move(stage.graph), .work = std::move(work)};
   }
@@ -247,6 +254,11 @@ PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& opti
       partition.stashes[chunk * partition.stages + stage] = slot_count(steps, chunk);
   }
   return partition;
+}
+
+std::string explain_stages(const Graph& forward, const Mesh& mesh, const TrainingOptions& options) {
+  const PartitionOptions how = partition_options(mesh, options);
+  return partition(first_of_tensor_axis(forward, mesh, options), how).explain(how);
 }
 
 core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Mesh& mesh,

@@ -48,4 +48,8 @@ core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> ev
 // How plan_training cuts the network of `options` into stages.
 PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& options);
 
+// The cut in words: a table of a line a chunk.
+std::string explain_stages(const core::Graph& forward, const Mesh& mesh,
+                           const TrainingOptions& options);
+
 }  // namespace trireme::parallel

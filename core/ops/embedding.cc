@@ -112,9 +112,10 @@ Cost EmbeddingGrad::cost(const NodeTypes& types) const {
   return {.flops = dy.elements(), .bytes = 3 * dy.bytes() + types.inputs[1].bytes()};
 }
 
-// CUDA: the numbers of dy's rows, sorted by token.
+// CUDA: the numbers of dy's rows sorted by token, and where each token's begin and how many they
+// are.
 int64_t EmbeddingGrad::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  return device == DeviceKind::kCuda ? types.inputs[1].bytes() : 0;
+  return device == DeviceKind::kCuda ? 3 * types.inputs[1].bytes() : 0;
 }
 
 std::vector<ValueType> PositionEmbeddingGrad::infer(std::span<const ValueType> inputs) const {

@@ -7,6 +7,7 @@
 #include "core/graph/local_builder.h"
 #include "core/ops/activation.h"
 #include "core/ops/exchange.h"
+#include "core/ops/linear_product.h"
 
 namespace trireme::core {
 namespace {
@@ -45,6 +46,14 @@ bool is_f32_of(const ValueType& type, const Shape& shape) {
 }
 
 }  // namespace
+
+Avx2Product linear_grad_weight_product(const NodeTypes& types) {
+  const int64_t out = types.outputs[0].shape[0];
+  return {.m = out,
+          .n = types.outputs[0].shape[1],
+          .k = types.inputs[0].elements() / out,
+          .a_transposed = true};
+}
 
 std::vector<ValueType> Linear::infer(std::span<const ValueType> inputs) const {
   if (inputs.size() != 2 && inputs.size() != 3)
@@ -169,10 +178,10 @@ Cost LinearGradWeight::cost(const NodeTypes& types) const {
   return cost;
 }
 
-// Besides, a transpose of dz.
 int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  const int64_t transpose = device == DeviceKind::kCpu ? types.inputs[0].bytes() : 0;
-  return std::max(workspace_bytes(device), transpose);
+  const int64_t own =
+      device == DeviceKind::kCpu ? linear_grad_weight_product(types).workspace_bytes() : 0;
+  return std::max(workspace_bytes(device), own);
 }
 
 }  // namespace trireme::core
