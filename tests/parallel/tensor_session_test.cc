@@ -56,7 +56,7 @@ struct Seen {
 };
 
 struct Layout {
-  int data = 1, tensor = 1;
+  int data = 1, tensor = 1, pipeline = 1;
   int micro_batches = 1;
   int zero = 0;
   bool sequence = false;
@@ -94,7 +94,8 @@ void assemble(const core::Session& session, StateBuffer buffer, Tensors& tensors
 }
 
 void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, Seen& seen) {
-  const Mesh mesh({.data = layout.data, .tensor = layout.tensor}, world.size());
+  const Mesh mesh({.data = layout.data, .tensor = layout.tensor, .pipeline = layout.pipeline},
+                  world.size());
   const int data_rank = mesh.coordinate(world.rank(), Axis::kData);
   const int64_t micro_batch = kBatch / layout.data / layout.micro_batches;
   const TrainingOptions options{.rank = world.rank(),
@@ -110,7 +111,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
                                 .sequence = layout.sequence};
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(world, mesh);
+  const MeshGroups groups(world, mesh, layout.pipeline > 1);  // the token table is tied
   groups.add_to(transport);
   core::Session session(
       *device, transport,
@@ -144,7 +145,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
 Seen train_on(const Layout& layout) {
   Seen seen;
   std::mutex mutex;
-  testing::run_ranks(layout.data * layout.tensor,
+  testing::run_ranks(layout.data * layout.tensor * layout.pipeline,
                      [&](comm::Communicator& world) { train(layout, world, mutex, seen); });
   return seen;
 }
@@ -166,13 +167,14 @@ TEST(TensorSession, GivesWhatOneRankGives) {
   EXPECT_GT(want.norms[0], 0.1) << "clipping must bite";
   for (const Layout& layout :
        {Layout{.tensor = 2}, Layout{.tensor = 4, .sequence = true},
-        Layout{.tensor = 2, .micro_batches = 3, .sequence = true},
-        Layout{.data = 2, .tensor = 2, .sequence = true},
         Layout{.data = 2, .tensor = 2, .zero = 1, .sequence = true},
         Layout{.data = 3, .tensor = 2, .micro_batches = 2, .zero = 2, .sequence = true},
-        Layout{.data = 2, .tensor = 2, .zero = 3, .sequence = true}}) {
-    SCOPED_TRACE(fmt::format("data {} tensor {} micro-batches {} zero {} sequence {}", layout.data,
-                             layout.tensor, layout.micro_batches, layout.zero, layout.sequence));
+        Layout{.data = 2, .tensor = 2, .zero = 3, .sequence = true},
+        Layout{.tensor = 2, .pipeline = 2, .micro_batches = 3},
+        Layout{.data = 2, .tensor = 2, .pipeline = 2, .micro_batches = 2, .sequence = true}}) {
+    SCOPED_TRACE(fmt::format("data {} tensor {} pipeline {} micro-batches {} zero {} sequence {}",
+                             layout.data, layout.tensor, layout.pipeline, layout.micro_batches,
+                             layout.zero, layout.sequence));
     const Seen got = train_on(layout);
     for (int step = 0; step < kSteps; ++step) {
       EXPECT_NEAR(got.losses[step], want.losses[step], 5e-6 * want.losses[step]);
