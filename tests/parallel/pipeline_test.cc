@@ -236,7 +236,8 @@ INSTANTIATE_TEST_SUITE_P(Schedules, Pipeline, ::testing::ValuesIn(pipelines()));
 INSTANTIATE_TEST_SUITE_P(Combinations, Pipeline, ::testing::ValuesIn(combinations()));
 
 TEST(PipelinePlan, WhatTwoChunksOfAStageShareIsRefusedWithZero2) {
-  const Case c = with(make_case(kTied, 2, kInterleaved, 2, 2), 2, 2);
+  Case c = with(make_case(kTied, 2, kInterleaved, 2, 2), 2, 2);
+  // Four chunks: the layers that share lie in the first and the third, both of stage 0.
   try {
     plan_of(c, Mesh(c.layout, 4), 0);
     FAIL() << "expected InvalidArgument";
