@@ -13,9 +13,8 @@ using parallel::Axis;
 
 // "235,146"
 std::string grouped(int64_t value) {
-  std::string digits = fmt::format("{}", value);
-  for (auto at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
-  return digits;
+  if (value < 1000) return fmt::format("{}", value);
+  return fmt::format("{},{:03}", grouped(value / 1000), value % 1000);
 }
 
 std::string mebibytes(int64_t bytes) {
@@ -77,7 +76,7 @@ std::string memory(const RunPlan& plan) {
   std::string text = fmt::format("\n{:<20}", "memory of a rank, MiB");
   for (const auto& run : runs) text += fmt::format(" {:>14}", label_of(run));
   const auto row = [&](const std::string& name, const auto& bytes_of) {
-    text += fmt::format("\n{:<21}", "  " + name);
+    text += fmt::format("\n{:<21}", fmt::format("  {}", name));
     for (const auto& run : runs)
       text += fmt::format(" {:>14}", mebibytes(bytes_of(plan.classes[run.first])));
   };
@@ -99,9 +98,10 @@ std::string calls(const RunPlan& plan) {
   std::string rows;
   for (const auto& run : runs_of(plan.classes))
     for (const CallTotal& call : plan.classes[run.first].calls)
-      rows += fmt::format("{:<20} {:<15} {:<14} {:>6} {:>7} {:>14} {:>12}\n", "  " + label_of(run),
-                          core::name_of(call.kind), call.group, call.members, call.calls,
-                          mebibytes(call.bytes), milliseconds(call.seconds));
+      rows +=
+          fmt::format("{:<20} {:<15} {:<14} {:>6} {:>7} {:>14} {:>12}\n",
+                      fmt::format("  {}", label_of(run)), core::name_of(call.kind), call.group,
+                      call.members, call.calls, mebibytes(call.bytes), milliseconds(call.seconds));
   if (rows.empty()) return "\ncalls of a rank in a step: none\n";
   return fmt::format("\n{:<20} {:<15} {:<14} {:>6} {:>7} {:>14} {:>12}\n", "calls of a rank", "",
                      "group", "ranks", "a step", "MiB a step", "alone") +
@@ -113,10 +113,10 @@ std::string step(const RunPlan& plan) {
                                  "computing", "exposed", "bubble", "communication", "of it hidden");
   for (const auto& run : runs_of(plan.classes)) {
     const core::SimRankTimes& times = plan.classes[run.first].times;
-    text +=
-        fmt::format("{:<20} {:>13} {:>13} {:>13} {:>13} {:>13}\n", "  " + label_of(run),
-                    milliseconds(times.busy), milliseconds(times.exposed), milliseconds(times.idle),
-                    milliseconds(times.communication), percent(times.overlap()));
+    text += fmt::format("{:<20} {:>13} {:>13} {:>13} {:>13} {:>13}\n",
+                        fmt::format("  {}", label_of(run)), milliseconds(times.busy),
+                        milliseconds(times.exposed), milliseconds(times.idle),
+                        milliseconds(times.communication), percent(times.overlap()));
   }
   const double samples = static_cast<double>(plan.shape.batch.global_batch);
   text += fmt::format("  {}, {:.6g} samples/s", milliseconds(plan.step_seconds),
