@@ -1,6 +1,8 @@
 #include "parallel/data_sharding.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 #include "core/base/error.h"
@@ -80,6 +82,19 @@ std::vector<BucketLife> used_in(const core::Graph& graph, const core::FlatLayout
       false);
 }
 
+// Throws InvalidArgument if two segments make gradients of one bucket: each would leave a part.
+void check_whole_buckets(const std::vector<core::SegmentPlan>& segments, const core::Graph& graph,
+                         const core::FlatLayout& layout) {
+  std::set<size_t> made;
+  for (const core::SegmentPlan& segment : segments)
+    for (const BucketLife& life : made_in(graph, layout, segment))
+      if (!made.insert(life.bucket).second)
+        fail(
+            "parallel.zero: two chunks of a stage share '{}'; with parallel.virtual_stages above 1 "
+            "set parallel.zero to 1 or 0",
+            layout.parameters[layout.buckets[life.bucket].first_parameter].name);
+}
+
 }  // namespace
 
 std::string name_of(const core::FlatLayout& layout, size_t number) {
@@ -150,20 +165,29 @@ void DataSharding::sum_tied_slices(core::BuildOptions& options) const {
                         map_.slices()[b].elements()));
 }
 
-// A bucket once its gradients are complete; a tied one when the stages' parts have been summed.
+// A bucket once its gradients are complete, in the last of the segments that write to it; a tied
+// one when the stages' parts have been summed.
 void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& options) const {
   const auto kind = zero_ == 0 ? CollectiveKind::kAllReduce : CollectiveKind::kReduceScatter;
-  for (const core::SegmentPlan& segment : options.segments)
+  std::map<size_t, size_t> last_segment;  // by bucket
+  for (size_t s = 0; s < options.segments.size(); ++s)
+    for (const BucketLife& life : made_in(graph, layout_, options.segments[s]))
+      last_segment[life.bucket] = s;
+  for (size_t s = 0; s < options.segments.size(); ++s) {
+    const core::SegmentPlan& segment = options.segments[s];
     for (const BucketLife& life : made_in(graph, layout_, segment))
-      options.insertions.push_back(
-          {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment.nodes[life.end],
-           .last_micro_batch = true,
-           .what = collective(kind, life.bucket)});
+      if (last_segment[life.bucket] == s)
+        options.insertions.push_back(
+            {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment.nodes[life.end],
+             .last_micro_batch = true,
+             .what = collective(kind, life.bucket)});
+  }
 }
 
 // A bucket is reduced while the next one is filled, and added to its owner's slice behind that: so
 // it is alive from its first gradient until the next bucket is full.
 void DataSharding::reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options) {
+  check_whole_buckets(options.segments, graph, layout_);
   options.fresh_gradients = true;
   const int64_t owned = round_up(map_.elements());
   layout_.gradient_elements = owned;
@@ -304,6 +328,16 @@ std::vector<core::UpdateRange> DataSharding::update_ranges(
       }
       mine.push_back(part);
     }
+  return mine;
+}
+
+std::vector<core::ElementRange> DataSharding::gradient_ranges(core::ElementRange range) const {
+  if (zero_ == 0) return {range};
+  std::vector<core::ElementRange> mine;
+  for (const core::ShardMap::Piece& piece : map_.pieces(range)) {
+    const int64_t shift = zero_ >= 2 ? piece.shift : 0;
+    mine.push_back({piece.range.begin + shift, piece.range.end + shift});
+  }
   return mine;
 }
 

@@ -33,10 +33,14 @@ class DataSharding {
   // Adds to any program's options, after the above, what brings the parameters (zero 3).
   void add_parameters(const core::Graph& graph, core::BuildOptions& options) const;
 
+  const core::FlatLayout& layout() const { return layout_; }
   core::StateSharding state() const { return {zero_, map_}; }
   // From ranges of whole buffers to what this rank updates, and adds to the norm.
   std::vector<core::UpdateRange> update_ranges(const std::vector<core::UpdateRange>& all) const;
   std::vector<core::ElementRange> norm_ranges(const std::vector<core::ElementRange>& all) const;
+  // Where the gradients of a range of whole buckets lie on this rank, once they are summed over the
+  // data ranks: padding is left in.
+  std::vector<core::ElementRange> gradient_ranges(core::ElementRange range) const;
   // Whether the norm is a sum over the data ranks.
   bool splits_norm() const { return zero_ > 0; }
 

@@ -81,18 +81,20 @@ class ChainBuilder {
     return last;
   }
 
-  // A chunk of losses and metrics alone is none, nor is one of views of the batch.
-  bool makes_only_sums(const Node& node) const {
-    return std::ranges::all_of(
-        node.outputs, [&](ValueId id) { return graph_.value(id).role != Role::kActivation; });
+  // A chunk of losses and metrics alone is none, nor is one of views.
+  bool makes_sum(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId id) {
+      return graph_.value(id).role == Role::kLoss || graph_.value(id).role == Role::kMetric;
+    });
   }
 
   void add_cuts() {
     const std::vector<NodeId> last = last_uses();
     int tail = nodes(), head = 0;
-    while (tail > 0 && makes_only_sums(graph_.node(tail - 1))) --tail;
+    while (tail > 0 && makes_sum(graph_.node(tail - 1))) --tail;
     while (head < nodes() && views_of_inputs_[graph_.node(head).outputs[0]]) ++head;
     for (int at = head + 1; at < tail; ++at) {
+      if (graph_.node(at).op->view_of() >= 0) continue;
       int64_t bytes = 0;
       for (ValueId id = 0; id < static_cast<ValueId>(last.size()); ++id)
         if (graph_.value(id).producer != kNoNode && graph_.value(id).producer < at &&

@@ -67,11 +67,13 @@ SegmentPlan segment_of(const StageGraph& stage, const StagePlace& place, int chu
   return plan;
 }
 
-// A chunk's segments lie together, in the order in which a micro-batch runs through them.
+// A chunk's segments lie together, in the order in which a micro-batch runs through them; later
+// chunks first, as backward comes by, so that a chunk listed behind others is the last to add to
+// what they share.
 std::vector<SegmentPlan> segments_of(const StageGraph& stage, const StagePlace& place,
                                      const std::vector<Work>& works) {
   std::vector<SegmentPlan> segments;
-  for (int chunk = 0; chunk < place.chunks; ++chunk)
+  for (int chunk = place.chunks; chunk-- > 0;)
     for (Work work : works) segments.push_back(segment_of(stage, place, chunk, work));
   return segments;
 }
@@ -86,8 +88,9 @@ StageWork plan_stage(const StageGraph& stage, const StagePlace& place, PipelineS
   StageWork plan{.segments = segments_of(stage, place, works)};
   const PipelineShape shape{place.stages, micro_batches, place.chunks};
   for (const ScheduleStep& step : make_schedule(schedule, shape, place.stage)) {
-    const auto work = std::ranges::find(works, step.work) - works.begin();
-    plan.turns.push_back({.segment = static_cast<int>(step.chunk * works.size() + work),
+    const auto work = static_cast<int>(std::ranges::find(works, step.work) - works.begin());
+    const int chunks_before = place.chunks - 1 - step.chunk;
+    plan.turns.push_back({.segment = chunks_before * static_cast<int>(works.size()) + work,
                           .micro_batch = step.micro_batch,
                           .slot = step.slot});
   }
@@ -99,7 +102,7 @@ StageWork plan_forward_stage(const StageGraph& stage, const StagePlace& place, i
   for (int first = 0; first < micro_batches; first += place.stages)
     for (int chunk = 0; chunk < place.chunks; ++chunk)
       for (int i = first; i < std::min(first + place.stages, micro_batches); ++i)
-        plan.turns.push_back({.segment = chunk, .micro_batch = i});
+        plan.turns.push_back({.segment = place.chunks - 1 - chunk, .micro_batch = i});
   return plan;
 }
 

@@ -8,6 +8,8 @@
 #include "parallel/groups.h"
 #include "parallel/partition.h"
 #include "parallel/pipeline.h"
+#include "parallel/shard_tensor.h"
+#include "parallel/tensor_gradients.h"
 #include "parallel/ties.h"
 
 namespace trireme::parallel {
@@ -77,20 +79,20 @@ void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& m
 
 void recompute_blocks(Graph& graph) {
   const std::vector<std::string> blocks = core::blocks_of(graph);
-  if (blocks.empty())
-    fail("train.recompute: this network has no blocks to compute again; leave it NONE");
   core::recompute(graph, {blocks.begin(), blocks.end()});
 }
 
-// The ranges of the flat buffer that this stage counts in the global norm, so that every parameter
-// counts once: tied ones where they are held first.
-std::vector<core::ElementRange> counted_ranges(const core::FlatLayout& layout, const Ties& ties,
-                                               int stage) {
-  std::vector<core::ElementRange> ranges;
-  for (const core::FlatParameter& parameter : layout.parameters)
-    if (parameter.trained && (!ties.is_tied(parameter.name) || ties.stages.front() == stage))
-      ranges.push_back({parameter.offset, parameter.offset + parameter.elements});
-  return ranges;
+TensorOptions tensor_options(const Mesh& mesh, const TrainingOptions& options) {
+  return {.place = {.size = mesh.size(Axis::kTensor),
+                    .rank = mesh.coordinate(options.rank, Axis::kTensor),
+                    .group = kTensorGroup},
+          .sequence = options.sequence};
+}
+
+Graph first_of_tensor_axis(const Graph& forward, const Mesh& mesh, const TrainingOptions& options) {
+  TensorOptions first = tensor_options(mesh, options);
+  first.place.rank = 0;
+  return shard_tensor(forward, first);
 }
 
 // A rank's part of a graph. With one stage: all of it, in the build's default turns.
@@ -105,19 +107,20 @@ class Composer {
   Composer(const Mesh& mesh, const TrainingOptions& options)
       : mesh_(mesh),
         options_(options),
+        tensor_(tensor_options(mesh, options)),
         place_{.stages = mesh.size(Axis::kPipeline),
                .chunks = mesh.size(Axis::kPipeline) > 1 ? options.pipeline.virtual_stages : 1,
                .stage = mesh.coordinate(options.rank, Axis::kPipeline)} {}
 
   core::SessionPlan run(Graph train, std::optional<Graph> eval) {
+    const core::DifferentiateOptions how{.global_batch = options_.batch.global_batch,
+                                         .frozen = core::frozen_parameters(train, options_.groups)};
+    core::SessionPlan plan;
+    plan.whole = whole_parameters(train, how);
     // Rewrites of the forward graphs go here.
     cut(train, eval);
-    core::differentiate(train, {.global_batch = options_.batch.global_batch,
-                                .frozen = core::frozen_parameters(train, options_.groups)});
-    if (options_.recompute) recompute_blocks(train);
+    core::differentiate(train, how);
     ties_ = find_ties(train, place_);
-    core::SessionPlan plan;
-    plan.whole = core::whole_parameters(core::make_flat_layout(train, options_.bucket_bytes, 1));
     Part part = part_of(std::move(train), [&](const StageGraph& stage) {
       return plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
     });
@@ -137,19 +140,40 @@ class Composer {
   // Whether ranks hold different parameters, and so have different parts of the norm.
   bool split_parameters() const { return mesh_.world() > mesh_.size(Axis::kData); }
 
+  // The parameters of the network before it is cut, in an order that all ranks have.
+  std::vector<core::WholeParameter> whole_parameters(Graph train,
+                                                     const core::DifferentiateOptions& how) const {
+    core::differentiate(train, how);
+    return core::whole_parameters(core::make_flat_layout(train, options_.bucket_bytes, 1));
+  }
+
+  // The ranks of the tensor axis need not hold as much as each other, but are cut into the same
+  // stages: as the first of them is.
   void cut(Graph& train, std::optional<Graph>& eval) const {
-    if (place_.stages == 1) return;
-    set_chunks(train, partition(train, partition_options(mesh_, options_)));
-    if (eval) copy_chunks(train, *eval);
+    if (options_.recompute && core::blocks_of(train).empty())
+      fail("train.recompute: this network has no blocks to compute again; leave it NONE");
+    Graph mine = shard_tensor(train, tensor_);
+    if (eval) eval = shard_tensor(*eval, tensor_);
+    if (place_.stages > 1) {
+      Graph model = first_of_tensor_axis(train, mesh_, options_);
+      set_chunks(model, partition(model, partition_options(mesh_, options_)));
+      copy_chunks(model, mine);
+      if (eval) copy_chunks(model, *eval);
+    }
+    train = std::move(mine);
   }
 
   template <typename PlanWork>
   Part part_of(Graph whole, const PlanWork& plan_work) const {
+    // Blocks may be cut, so what is computed again is computed in the stage; without backward that
+    // is nothing.
     if (place_.stages == 1) {
+      if (options_.recompute) recompute_blocks(whole);
       std::vector<core::SegmentPlan> segments = core::whole_graph(whole);
       return {.graph = std::move(whole), .work = {.segments = std::move(segments), .turns = {}}};
     }
     StageGraph stage = extract_stage(whole, place_);
+    if (options_.recompute) recompute_blocks(stage.graph);
     StageWork work = plan_work(stage);
     return {.graph = std::move(stage.graph), .work = std::move(work)};
   }
@@ -163,7 +187,19 @@ class Composer {
   std::vector<core::ElementRange> norm_ranges(const core::FlatLayout& layout,
                                               const DataSharding& sharding) const {
     if (!sharding.splits_norm() && mesh_.coordinate(options_.rank, Axis::kData) != 0) return {};
-    return sharding.norm_ranges(counted_ranges(layout, ties_, place_.stage));
+    std::vector<core::ElementRange> ranges;
+    for (const core::FlatParameter& parameter : layout.parameters)
+      if (counts(parameter))
+        ranges.push_back({parameter.offset, parameter.offset + parameter.elements});
+    return sharding.norm_ranges(ranges);
+  }
+
+  // Every element on one rank: what is tied where it is held first, what the ranks of the tensor
+  // axis hold in common on the first of them.
+  bool counts(const core::FlatParameter& parameter) const {
+    if (!parameter.trained) return false;
+    if (ties_.is_tied(parameter.name) && ties_.stages.front() != place_.stage) return false;
+    return tensor_.place.rank == 0 || !parameter.slice.is_whole();
   }
 
   core::BuildOptions train_build(Part& part, DataSharding& sharding) const {
@@ -172,7 +208,10 @@ class Composer {
     build.turns = std::move(part.work.turns);
     sharding.add_to_training(part.graph, build);
     sharding.add_parameters(part.graph, build);
+    for (core::PlannedCollective& sum : partial_gradient_sums(sharding))
+      build.after_backward.push_back(std::move(sum));
     if (mesh_.world() > 1) build.after_backward.push_back(control_reduction(part.graph));
+    build.counts_sums = tensor_.place.rank == 0;
     if (splits_norm(sharding)) build.norm_reduction = norm_reduction();
     return build;
   }
@@ -187,11 +226,13 @@ class Composer {
     build.turns = std::move(part.work.turns);
     sharding.add_parameters(part.graph, build);
     if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
+    build.counts_sums = tensor_.place.rank == 0;
     return core::build_program(std::move(part.graph), layout, build);
   }
 
   const Mesh& mesh_;
   const TrainingOptions& options_;
+  TensorOptions tensor_;
   StagePlace place_;
   Ties ties_;
 };
@@ -213,6 +254,11 @@ PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& opti
       partition.stashes[chunk * partition.stages + stage] = slot_count(steps, chunk);
   }
   return partition;
+}
+
+std::string explain_stages(const Graph& forward, const Mesh& mesh, const TrainingOptions& options) {
+  const PartitionOptions how = partition_options(mesh, options);
+  return partition(first_of_tensor_axis(forward, mesh, options), how).explain(how);
 }
 
 core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Mesh& mesh,

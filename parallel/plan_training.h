@@ -36,6 +36,7 @@ struct TrainingOptions {
   int zero = 0;
   bool recompute = false;  // the blocks' activations, in backward
   int64_t bucket_bytes = int64_t{25} << 20;
+  bool sequence = false;  // TensorOptions::sequence
   PipelineOptions pipeline;
 };
 
@@ -46,5 +47,9 @@ core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> ev
 
 // How plan_training cuts the network of `options` into stages.
 PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& options);
+
+// The cut in words: a table of a line a chunk.
+std::string explain_stages(const core::Graph& forward, const Mesh& mesh,
+                           const TrainingOptions& options);
 
 }  // namespace trireme::parallel

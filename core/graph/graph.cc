@@ -45,6 +45,11 @@ ValueId Graph::parameter(std::string name, ValueType type, Init init, SplitHint 
                     .split = std::move(split)});
 }
 
+void Graph::set_slice(ValueId parameter, Slice slice, bool partial_gradient) {
+  values_[parameter].slice = std::move(slice);
+  values_[parameter].partial_gradient = partial_gradient;
+}
+
 std::vector<ValueId> Graph::add(std::string name, OpPtr op, std::vector<ValueId> inputs) {
   Node node{
       .name = std::move(name), .block = block_, .op = std::move(op), .inputs = std::move(inputs)};

@@ -37,9 +37,12 @@ struct Value {
   ValueType type;
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
-  Init init;                     // of a parameter
-  SplitHint split;               // of a parameter: where the tensor axis may cut it
-  Slice slice;                   // of a parameter: the part of it that this is
+  Init init;        // of a parameter
+  SplitHint split;  // of a parameter: where the tensor axis may cut it
+  Slice slice;      // of a parameter: the part of it that this is
+  // Of a parameter: each rank of the tensor axis has a part of its gradient's sum. It is added up
+  // once a step, behind the last micro-batch.
+  bool partial_gradient = false;
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
@@ -80,6 +83,9 @@ class Graph {
   std::vector<ValueId> add(std::string name, OpPtr op, std::vector<ValueId> inputs);
   // The same for an op with one output.
   ValueId add1(std::string name, OpPtr op, std::vector<ValueId> inputs);
+
+  // What a rewrite that cuts parameters says of them.
+  void set_slice(ValueId parameter, Slice slice, bool partial_gradient);
 
   void add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample);
   void add_metric(std::string name, ValueId value);

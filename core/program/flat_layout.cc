@@ -39,6 +39,14 @@ std::vector<ValueId> take_out(const Graph& graph, const std::vector<std::string>
   return taken;
 }
 
+std::vector<ValueId> take_out_partial(const Graph& graph, std::vector<ValueId>& order) {
+  const auto partial = std::ranges::stable_partition(
+      order, [&](ValueId id) { return !graph.value(id).partial_gradient; });
+  const std::vector<ValueId> taken(partial.begin(), partial.end());
+  order.erase(partial.begin(), partial.end());
+  return taken;
+}
+
 }  // namespace
 
 int64_t FlatLayout::parameter_count() const {
@@ -78,7 +86,8 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .offset = offset,
                                  .elements = value.type.elements(),
                                  .gradient_offset = offset,
-                                 .trained = trained});
+                                 .trained = trained,
+                                 .partial_gradient = value.partial_gradient});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
   const auto close_bucket = [&] {
@@ -95,7 +104,8 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
   int chunk = 0;
   std::vector<ValueId> others = trained_in_order(graph);
   std::vector<ValueId> tail = take_out(graph, last, others);
-  for (const auto* part : {&others, &tail}) {
+  std::vector<ValueId> partial = take_out_partial(graph, others);
+  for (const auto* part : {&others, &partial, &tail}) {
     for (ValueId id : *part) {
       // A bucket's gradients are made in one chunk, so that it is full when that one is done.
       if (const int its = chunk_of_gradient(graph, id); its != chunk) {

@@ -4,7 +4,8 @@
 // gradients and moments mirror it with the SAME element offsets. The buffer is a list of buckets of
 // whole parameters, each padded to degree x 128 elements so that it cuts into `degree` aligned
 // slices. Padding is zero and stays zero. Frozen parameters lie behind the last bucket: they have
-// no gradient, moment or bucket.
+// no gradient, moment or bucket. Parameters whose gradients are partial sums over the tensor axis
+// lie in buckets of their own, behind the others, so that they lie alike on all ranks of it.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ struct FlatParameter {
   int64_t elements = 0;
   int64_t gradient_offset = 0;  // elements from the start of the gradient arena
   bool trained = true;
+  bool partial_gradient = false;  // Value::partial_gradient
 
   const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
 };

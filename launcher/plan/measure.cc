@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/optim/optimizer.h"
 #include "core/random/initializer.h"

@@ -100,6 +100,11 @@ class Language(unittest.TestCase):
             lines = (self.folder / f"run{number}/metrics.jsonl").read_text().splitlines()
             self.assertEqual([json.loads(l)["loss"] for l in lines if '"loss"' in l], of_text)
 
+    def test_summary_counts_a_tied_weight_once(self):
+        (self.folder / "a.bin").write_bytes(struct.pack("<2000H", *range(2000)))
+        summary = self.trireme("summary", self.job("gpt { preset: GPT2_124M }", 'tokens { files: "a.bin" }')).stdout
+        self.assertRegex(summary.decode(), r"total +124439808 ")
+
     def test_refuses_bad_shards_with_66(self):
         job = self.job(data='tokens { files: "a.bin" }')
         tokens = [7 * i % 256 for i in range(4000)]
@@ -131,7 +136,8 @@ class Language(unittest.TestCase):
         self.train(steps=1)
         said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt", "x" * 30, "--tokens", "4")
         self.assertIn("--tokens can be 3 at most", said)
-        said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt-tokens", "1,256")
+        said = self.refused(64, "generate", "job.txtpb", "--checkpoint", "run", "--prompt-tokens", "1,256",
+                            "--tokens", "3")
         self.assertIn("expects tokens from 0 to 255, got 256", said)
         said = self.refused(65, "generate", "job.txtpb", "--checkpoint", "run", "--set", "model.gpt.layers=2")
         self.assertIn("block1", said)
