@@ -156,13 +156,14 @@ void DataSharding::sum_ties_once(const core::Graph& graph, core::BuildOptions& o
                                  parameter->elements)});
 }
 
-// The stages' owners of a slice have added it up over all micro-batches.
+// The stages' owners of a slice have added it up over all micro-batches. The bucket's number
+// differs from stage to stage, so it is no part of the name.
 void DataSharding::sum_tied_slices(core::BuildOptions& options) const {
   for (size_t b = 0; b < layout_.buckets.size(); ++b)
     if (is_tied(b))
-      options.after_backward.push_back(
-          tie_reduction(name_of(layout_, b), {Arena::kGradients, map_.compact_begin(b) * kBytes},
-                        map_.slices()[b].elements()));
+      options.after_backward.push_back(tie_reduction(
+          layout_.parameters[layout_.buckets[b].first_parameter].name,
+          {Arena::kGradients, map_.compact_begin(b) * kBytes}, map_.slices()[b].elements()));
 }
 
 // A bucket once its gradients are complete, in the last of the segments that write to it; a tied

@@ -34,6 +34,7 @@ struct Case {
   int64_t global_batch = 48;
   int zero = 0;
   bool recompute = false;
+  std::vector<std::string> ends;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) {
@@ -65,8 +66,10 @@ TrainingOptions options_of(const Case& c, const Mesh& mesh, int rank) {
       .schedule = {.base_lr = 0.01f},
       .clip_norm = 0.3f,
       .seed = 5,
+      .zero = c.zero,
+      .recompute = c.recompute,
       .bucket_bytes = 2000};
-  options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages};
+  options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages, .ends = c.ends};
   return options;
 }
 
@@ -199,7 +202,7 @@ std::vector<Case> pipelines() {
       const int m = stages == 3 ? 3 : 4;
       for (PipelineSchedule schedule : {kOneFOneB, kGpipe, kZeroBubble})
         all.push_back(make_case(net, stages, schedule, 1, m));
-      if (net != kImages || stages < 4)
+      if (net != kImages || stages == 2)
         all.push_back(make_case(net, stages, kInterleaved, 2, stages == 3 ? 6 : 8));
     }
   for (int m : {1, 3, 8}) all.push_back(make_case(kDense, 4, kOneFOneB, 1, m));
@@ -216,8 +219,17 @@ Case with(Case c, int data, int zero, bool recompute = false, int64_t global_bat
   return c;
 }
 
+// The two uses of the shared layer in two chunks of the first stage.
+Case shared_in_a_stage() {
+  Case c = make_case(kTied, 2, kInterleaved, 2, 2);
+  c.ends = {"fc0", "fc2", "last"};
+  return c;
+}
+
 std::vector<Case> combinations() {
-  return {with(make_case(kDense, 2, kOneFOneB, 1, 3), 2, 0, false, 30),
+  return {with(shared_in_a_stage(), 2, 0),
+          with(shared_in_a_stage(), 2, 1),
+          with(make_case(kDense, 2, kOneFOneB, 1, 3), 2, 0, false, 30),
           with(make_case(kDense, 3, kInterleaved, 2, 3), 2, 2),
           with(make_case(kDense, 2, kZeroBubble, 1, 4), 3, 3, false, 60),
           with(make_case(kSkips, 3, kInterleaved, 2, 3), 2, 0),
@@ -236,8 +248,7 @@ INSTANTIATE_TEST_SUITE_P(Schedules, Pipeline, ::testing::ValuesIn(pipelines()));
 INSTANTIATE_TEST_SUITE_P(Combinations, Pipeline, ::testing::ValuesIn(combinations()));
 
 TEST(PipelinePlan, WhatTwoChunksOfAStageShareIsRefusedWithZero2) {
-  Case c = with(make_case(kTied, 2, kInterleaved, 2, 2), 2, 2);
-  // Four chunks: the layers that share lie in the first and the third, both of stage 0.
+  const Case c = with(shared_in_a_stage(), 2, 2);
   try {
     plan_of(c, Mesh(c.layout, 4), 0);
     FAIL() << "expected InvalidArgument";

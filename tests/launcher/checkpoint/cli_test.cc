@@ -113,18 +113,18 @@ TEST_F(CheckpointCommand, ExportAndImport) {
   Outcome outcome = checkpoint({"export", ours, theirs});
   EXPECT_EQ(outcome.code, 64);
   EXPECT_THAT(outcome.err, HasSubstr("say with --job what its model is"));
-  const auto job = [](const std::string& model) {
-    return "model { " + model +
-           " } data { train { text { files: 'nowhere' } } } train { global_batch: 4 steps: 1 } "
-           "optimizer { sgd { lr: 1 } }";
+  const auto job = [](const std::string& model, const std::string& data) {
+    return "model { " + model + " } data { train { " + data +
+           " } } train { global_batch: 4 steps: 1 } optimizer { sgd { lr: 1 } }";
   };
+  const std::string tokens = "tokens { files: 'nowhere' }";
   const std::string model =
       "gpt { layers: 2 width: 12 heads: 3 hidden: 20 context: 9 vocabulary: 31 epsilon: 1e-05 "
       "tied: true }";
-  write_file(run_ / "job.resolved.txtpb", job("lenet5 {}"));
+  write_file(run_ / "job.resolved.txtpb", job("lenet5 {}", "synthetic {}"));
   EXPECT_THAT(checkpoint({"export", ours, theirs}).err,
               HasSubstr("job.resolved.txtpb: its model is neither gpt nor llama"));
-  write_file(run_ / "job.resolved.2.txtpb", job(model));
+  write_file(run_ / "job.resolved.2.txtpb", job(model, tokens));
   outcome = checkpoint({"export", ours + "/", theirs});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, theirs + ": 28 tensors, 0.0 MiB in 1 file\n");
@@ -133,7 +133,8 @@ TEST_F(CheckpointCommand, ExportAndImport) {
   EXPECT_EQ(outcome.out, back + ": 28 parameters\nmodel { " + model + " }\n");
   EXPECT_EQ(parameters_of(back), parameters_of(ours));
   write_file(folder_ / "other.txtpb", job("gpt { layers: 3 width: 12 heads: 3 hidden: 20 context: "
-                                          "9 vocabulary: 31 }"));
+                                          "9 vocabulary: 31 }",
+                                          tokens));
   outcome = checkpoint({"import", theirs, back + "2", "--job", (folder_ / "other.txtpb").string()});
   EXPECT_EQ(outcome.code, 65);
   EXPECT_THAT(outcome.err, HasSubstr("is of another model than the job: layers 2, the job's 3"));
