@@ -1,7 +1,6 @@
 #include "comm/init_watch.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstdio>
 
@@ -10,10 +9,7 @@
 namespace trireme::comm {
 
 InitWatch::InitWatch(const Launch& launch, Options options)
-    : launch_(launch),
-      options_(std::move(options)),
-      parent_(getppid()),
-      thread_([this] { run(); }) {}
+    : launch_(launch), options_(std::move(options)), thread_([this] { run(); }) {}
 
 InitWatch::~InitWatch() {
   {
@@ -28,9 +24,7 @@ void InitWatch::run() {
   const auto deadline = std::chrono::steady_clock::now() + options_.limit;
   std::unique_lock lock(mutex_);
   while (!over_.wait_for(lock, options_.pause, [this] { return is_over_; })) {
-    if (parent_ != 1 && getppid() != parent_)
-      return end(fmt::format("the launcher (pid {}) is gone", parent_),
-                 static_cast<int>(ExitCode::kInternal));
+    if (launcher_.gone()) return end(launcher_.words(), static_cast<int>(ExitCode::kInternal));
     if (std::chrono::steady_clock::now() >= deadline)
       return end(fmt::format("hang: MPI_Init has not come back after {:g} s; a rank may have died "
                              "in it: start the job again",

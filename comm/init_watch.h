@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "comm/launch.h"
+#include "comm/launcher_process.h"
 
 namespace trireme::comm {
 
@@ -37,7 +38,7 @@ class InitWatch {
 
   const Launch launch_;
   const Options options_;
-  const int parent_;
+  const LauncherProcess launcher_;
   std::mutex mutex_;
   std::condition_variable over_;
   bool is_over_ = false;

@@ -1,6 +1,8 @@
 #include "parallel/data_sharding.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 #include "core/base/error.h"
@@ -80,6 +82,19 @@ std::vector<BucketLife> used_in(const core::Graph& graph, const core::FlatLayout
       false);
 }
 
+// Throws InvalidArgument if two segments make gradients of one bucket: each would leave a part.
+void check_whole_buckets(const std::vector<core::SegmentPlan>& segments, const core::Graph& graph,
+                         const core::FlatLayout& layout) {
+  std::set<size_t> made;
+  for (const core::SegmentPlan& segment : segments)
+    for (const BucketLife& life : made_in(graph, layout, segment))
+      if (!made.insert(life.bucket).second)
+        fail(
+            "parallel.zero: two chunks of a stage share '{}'; with parallel.virtual_stages above 1 "
+            "set parallel.zero to 1 or 0",
+            layout.parameters[layout.buckets[life.bucket].first_parameter].name);
+}
+
 }  // namespace
 
 std::string name_of(const core::FlatLayout& layout, size_t number) {
@@ -88,19 +103,23 @@ std::string name_of(const core::FlatLayout& layout, size_t number) {
                      bucket.end_parameter - bucket.first_parameter > 1 ? " ..." : "");
 }
 
-DataSharding::DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout)
+DataSharding::DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout,
+                           const Ties& ties)
     : zero_(ranks > 1 ? zero : 0),
       ranks_(ranks),
       rank_(rank),
       layout_(layout),
+      ties_(ties),
       map_(zero_ > 0 ? core::ShardMap(layout, ranks, rank) : core::ShardMap()) {}
 
 void DataSharding::add_to_training(const core::Graph& graph, core::BuildOptions& options) {
-  if (ranks_ == 1) return;
-  if (zero_ <= 1)
-    reduce_once(graph, options);
-  else
+  if (zero_ <= 1) {
+    sum_ties_once(graph, options);
+    if (ranks_ > 1) reduce_once(graph, options);
+  } else {
     reduce_every_micro_batch(graph, options);
+    sum_tied_slices(options);
+  }
   if (zero_ == 1 || zero_ == 2) gather_after_update(options);
 }
 
@@ -122,18 +141,54 @@ core::PlannedCollective DataSharding::collective(CollectiveKind kind, size_t buc
   return planned;
 }
 
+bool DataSharding::is_tied(size_t bucket) const {
+  return ties_.is_tied(layout_.parameters[layout_.buckets[bucket].first_parameter].name);
+}
+
+void DataSharding::sum_ties_once(const core::Graph& graph, core::BuildOptions& options) const {
+  for (const std::string& name : ties_.parameters)
+    if (const core::FlatParameter* parameter = layout_.look_up(name);
+        parameter && parameter->trained)
+      options.insertions.push_back(
+          {.node = last_gradient_node(graph),
+           .last_micro_batch = true,
+           .what = tie_reduction(name, {Arena::kGradients, parameter->gradient_offset * kBytes},
+                                 parameter->elements)});
+}
+
+// The stages' owners of a slice have added it up over all micro-batches. The bucket's number
+// differs from stage to stage, so it is no part of the name.
+void DataSharding::sum_tied_slices(core::BuildOptions& options) const {
+  for (size_t b = 0; b < layout_.buckets.size(); ++b)
+    if (is_tied(b))
+      options.after_backward.push_back(tie_reduction(
+          layout_.parameters[layout_.buckets[b].first_parameter].name,
+          {Arena::kGradients, map_.compact_begin(b) * kBytes}, map_.slices()[b].elements()));
+}
+
+// A bucket once its gradients are complete, in the last of the segments that write to it; a tied
+// one when the stages' parts have been summed.
 void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& options) const {
   const auto kind = zero_ == 0 ? CollectiveKind::kAllReduce : CollectiveKind::kReduceScatter;
-  for (const core::SegmentPlan& segment : options.segments)
+  std::map<size_t, size_t> last_segment;  // by bucket
+  for (size_t s = 0; s < options.segments.size(); ++s)
+    for (const BucketLife& life : made_in(graph, layout_, options.segments[s]))
+      last_segment[life.bucket] = s;
+  for (size_t s = 0; s < options.segments.size(); ++s) {
+    const core::SegmentPlan& segment = options.segments[s];
     for (const BucketLife& life : made_in(graph, layout_, segment))
-      options.insertions.push_back({.node = segment.nodes[life.end],
-                                    .last_micro_batch = true,
-                                    .what = collective(kind, life.bucket)});
+      if (last_segment[life.bucket] == s)
+        options.insertions.push_back(
+            {.node = is_tied(life.bucket) ? last_gradient_node(graph) : segment.nodes[life.end],
+             .last_micro_batch = true,
+             .what = collective(kind, life.bucket)});
+  }
 }
 
 // A bucket is reduced while the next one is filled, and added to its owner's slice behind that: so
 // it is alive from its first gradient until the next bucket is full.
 void DataSharding::reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options) {
+  check_whole_buckets(options.segments, graph, layout_);
   options.fresh_gradients = true;
   const int64_t owned = round_up(map_.elements());
   layout_.gradient_elements = owned;
@@ -274,6 +329,16 @@ std::vector<core::UpdateRange> DataSharding::update_ranges(
       }
       mine.push_back(part);
     }
+  return mine;
+}
+
+std::vector<core::ElementRange> DataSharding::gradient_ranges(core::ElementRange range) const {
+  if (zero_ == 0) return {range};
+  std::vector<core::ElementRange> mine;
+  for (const core::ShardMap::Piece& piece : map_.pieces(range)) {
+    const int64_t shift = zero_ >= 2 ? piece.shift : 0;
+    mine.push_back({piece.range.begin + shift, piece.range.end + shift});
+  }
   return mine;
 }
 

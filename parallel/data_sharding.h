@@ -17,28 +17,36 @@
 #include "core/program/build.h"
 #include "core/runtime/session.h"
 #include "parallel/groups.h"
+#include "parallel/ties.h"
 
 namespace trireme::parallel {
 
 class DataSharding {
  public:
-  // `layout` outlives this; with zero 2 and 3 its gradients get new places (place_gradients).
-  DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout);
+  // `layout` and `ties` outlive this; the layout has tied parameters in buckets of their own. With
+  // zero 2 and 3 gradients get new places in it.
+  DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout, const Ties& ties);
 
-  // Adds to a train program's options what reduces gradients and gives parameters back.
-  // `graph` is differentiated; `options.segments` stand.
+  // Adds to a train program's options what sums gradients, those of tied parameters first, and
+  // gives parameters back. `graph` is differentiated; `options.segments` stand.
   void add_to_training(const core::Graph& graph, core::BuildOptions& options);
   // Adds to any program's options, after the above, what brings the parameters (zero 3).
   void add_parameters(const core::Graph& graph, core::BuildOptions& options) const;
 
+  const core::FlatLayout& layout() const { return layout_; }
   core::StateSharding state() const { return {zero_, map_}; }
   // From ranges of whole buffers to what this rank updates, and adds to the norm.
   std::vector<core::UpdateRange> update_ranges(const std::vector<core::UpdateRange>& all) const;
   std::vector<core::ElementRange> norm_ranges(const std::vector<core::ElementRange>& all) const;
+  // Where the gradients of a range of whole buckets lie on this rank, once they are summed over the
+  // data ranks: padding is left in.
+  std::vector<core::ElementRange> gradient_ranges(core::ElementRange range) const;
   // Whether the norm is a sum over the data ranks.
   bool splits_norm() const { return zero_ > 0; }
 
  private:
+  void sum_ties_once(const core::Graph& graph, core::BuildOptions& options) const;
+  void sum_tied_slices(core::BuildOptions& options) const;
   void reduce_once(const core::Graph& graph, core::BuildOptions& options) const;
   void reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options);
   void gather_after_update(core::BuildOptions& options) const;
@@ -50,7 +58,10 @@ class DataSharding {
   int zero_;
   int ranks_;
   int rank_;
+  bool is_tied(size_t bucket) const;
+
   core::FlatLayout& layout_;
+  const Ties& ties_;
   core::ShardMap map_;
 };
 

@@ -1,11 +1,8 @@
 #include "parallel/groups.h"
 
-#include <algorithm>
-
 namespace trireme::parallel {
 
-MeshGroups::MeshGroups(comm::Communicator& world, const Mesh& mesh,
-                       const std::vector<int>& tied_stages)
+MeshGroups::MeshGroups(comm::Communicator& world, const Mesh& mesh, bool tied)
     : groups_(kGroups, &world) {
   const int rank = world.rank();
   // Every rank makes the same splits in the same order. A group that is the whole world needs none
@@ -20,12 +17,10 @@ MeshGroups::MeshGroups(comm::Communicator& world, const Mesh& mesh,
   axis(kDataGroup, Axis::kData);
   axis(kTensorGroup, Axis::kTensor);
   axis(kPipelineDown, Axis::kPipeline);
-  if (mesh.size(Axis::kPipeline) > 1) split(kPipelineUp, mesh.group(rank, Axis::kPipeline));
-  if (tied_stages.size() > 1) {
-    const int stage = mesh.coordinate(rank, Axis::kPipeline);
-    const bool member = std::ranges::find(tied_stages, stage) != tied_stages.end();
-    split(kTieGroup, member ? mesh.group(rank, Axis::kPipeline) : -1);
-  }
+  groups_[kTieGroup] = nullptr;
+  if (mesh.size(Axis::kPipeline) == 1) return;
+  split(kPipelineUp, mesh.group(rank, Axis::kPipeline));
+  split(kTieGroup, tied ? mesh.group(rank, Axis::kPipeline) : -1);
 }
 
 void MeshGroups::add_to(comm::GroupTransport& transport) const {

@@ -23,11 +23,12 @@ enum Group : int {
 // This rank's communicators over the mesh; axes of size 1 have one that does nothing.
 class MeshGroups {
  public:
-  // Collective over `world`, whose ranks are the mesh's; `world` outlives this. `tied_stages` hold
-  // one parameter together; fewer than two: none is tied.
-  MeshGroups(comm::Communicator& world, const Mesh& mesh, const std::vector<int>& tied_stages);
+  // Collective over `world`, whose ranks are the mesh's; `world` outlives this. `tied`: this rank
+  // holds a parameter together with other stages.
+  MeshGroups(comm::Communicator& world, const Mesh& mesh, bool tied = false);
 
-  comm::Communicator& at(Group group) const { return *groups_[group]; }
+  // Null where this rank is not in the group.
+  comm::Communicator* at(Group group) const { return groups_[group]; }
   void add_to(comm::GroupTransport& transport) const;
 
  private:

@@ -3,14 +3,24 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/optim/parameter_groups.h"
 #include "core/runtime/session.h"
 #include "parallel/batch_split.h"
 #include "parallel/mesh.h"
+#include "parallel/partition.h"
+#include "parallel/schedule.h"
 
 namespace trireme::parallel {
+
+struct PipelineOptions {
+  PipelineSchedule schedule = PipelineSchedule::kOneFOneB;
+  int virtual_stages = 1;         // chunks of a stage
+  std::vector<std::string> ends;  // PartitionOptions::ends
+  int64_t memory_limit = 0;       // of a stage, as in PartitionOptions
+};
 
 struct TrainingOptions {
   core::DeviceKind device = core::DeviceKind::kCpu;
@@ -24,7 +34,10 @@ struct TrainingOptions {
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
   int zero = 0;
+  bool recompute = false;  // the blocks' activations, in backward
   int64_t bucket_bytes = int64_t{25} << 20;
+  bool sequence = false;  // TensorOptions::sequence
+  PipelineOptions pipeline;
 };
 
 // `train` holds the forward pass only; its backward is appended here. With one rank the programs
@@ -32,7 +45,11 @@ struct TrainingOptions {
 core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> eval,
                                 const Mesh& mesh, const TrainingOptions& options);
 
-// The collectives of both programs, of all groups, in their order.
-std::vector<core::CollectiveCall> collectives(const core::SessionPlan& plan);
+// How plan_training cuts the network of `options` into stages.
+PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& options);
+
+// The cut in words: a table of a line a chunk.
+std::string explain_stages(const core::Graph& forward, const Mesh& mesh,
+                           const TrainingOptions& options);
 
 }  // namespace trireme::parallel

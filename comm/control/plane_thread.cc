@@ -1,7 +1,5 @@
 #include "comm/control/plane_thread.h"
 
-#include <fmt/format.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -58,7 +56,6 @@ std::unique_ptr<control::Star> make_star(control::Crew& crew, control::Meeting& 
 ControlPlane::Thread::Thread(control::Meeting meeting, Options options)
     : options_(std::move(options)),
       run_(meeting.run),
-      parent_(getppid()),
       crew_(meeting.roster, options_.pace),
       bell_(make_bell()),
       next_beat_(Clock::now()) {
@@ -141,14 +138,11 @@ void ControlPlane::Thread::observe_self() {
 }
 
 std::optional<Verdict> ControlPlane::Thread::judge(bool on_beat) {
-  if (!orphaned()) return star_->judge(on_beat);
-  return Verdict{.line = fmt::format("the launcher (pid {}) is gone", parent_),
+  if (!launcher_.gone()) return star_->judge(on_beat);
+  return Verdict{.line = launcher_.words(),
                  .code = static_cast<int>(ExitCode::kInternal),
                  .voice = crew_.own() == 0 ? Verdict::Voice::kSpeak : Verdict::Voice::kSaidAlready};
 }
-
-// Whoever was started by init, or outlived its shell before it came here, has no launcher to lose.
-bool ControlPlane::Thread::orphaned() const { return parent_ != 1 && getppid() != parent_; }
 
 // The last thing the process does. Nothing in here may wait for long for anything.
 void ControlPlane::Thread::carry_out(const Verdict& verdict) {

@@ -13,6 +13,7 @@
 #include "comm/control/control_plane.h"
 #include "comm/control/meeting.h"
 #include "comm/control/star.h"
+#include "comm/launcher_process.h"
 
 namespace trireme::comm {
 
@@ -36,14 +37,13 @@ class ControlPlane::Thread {
   void observe_self();
   void carry_out(const control::Verdict& verdict);
   void speak_as_lowest(const control::Verdict& verdict);
-  bool orphaned() const;
   void wake() noexcept;
   void reach(Stage stage);
   bool wait_for(Stage stage, std::chrono::milliseconds limit);
 
   Options options_;
   std::string run_;
-  int parent_;
+  LauncherProcess launcher_;
   control::Crew crew_;
   std::unique_ptr<control::Star> star_;
   control::UniqueFd bell_;

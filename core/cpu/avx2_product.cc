@@ -20,10 +20,11 @@ namespace {
 
 constexpr int kTileRows = 6;
 constexpr int kTileColumns = 16;
-constexpr int64_t kDepth = 256;              // of a panel of b: 16 KiB, half of the first cache
-constexpr int64_t kRowBlock = 192;           // rows of a that a panel is packed for
-constexpr int64_t kGrainFlops = 1 << 18;     // 3 us: less than that does not pay for a thread
-constexpr int64_t kGrainElements = 1 << 13;  // of a transposition, likewise
+constexpr int64_t kDepth = 512;            // of a panel of b, at most: 32 KiB
+constexpr int64_t kRowBlock = 192;         // rows of a that a panel is packed for
+constexpr int64_t kStripBlock = 96;        // likewise, where a is packed too
+constexpr int64_t kGrainFlops = 1 << 18;   // 3 us: less than that does not pay for a thread
+constexpr int64_t kMostStripWorkers = 64;  // that the workspace has room for
 
 // What becomes of a tile's sums.
 struct Finish {
@@ -32,10 +33,21 @@ struct Finish {
   bool relu = false;
 };
 
+// Rows of a, some distance apart; or, where that is 0, strips of kTileRows rows side by side.
+struct Rows {
+  const float* data;
+  int64_t distance;
+
+  Rows from(int64_t row, int64_t depth) const {
+    return {data + row * (distance == 0 ? depth : distance), distance};
+  }
+};
+
 // c (kRows, 16) = finish(a (kRows, k) panel (k, 16))
-template <int kRows>
-TRIREME_AVX2 void tile(int64_t k, const float* a, int64_t a_row, const float* panel,
-                       const Finish& finish, float* c, int64_t c_row) {
+template <int kRows, bool kStrip>
+TRIREME_AVX2 void tile(int64_t k, const Rows& rows, const float* panel, const Finish& finish,
+                       float* c, int64_t c_row) {
+  const float* a = rows.data;
   __m256 sums[kRows][2];
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
@@ -48,7 +60,8 @@ TRIREME_AVX2 void tile(int64_t k, const float* a, int64_t a_row, const float* pa
     panel += kTileColumns;
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
-      const __m256 value = _mm256_broadcast_ss(a + r * a_row + i);
+      const __m256 value =
+          _mm256_broadcast_ss(kStrip ? a + i * kTileRows + r : a + r * rows.distance + i);
       sums[r][0] = _mm256_fmadd_ps(value, b0, sums[r][0]);
       sums[r][1] = _mm256_fmadd_ps(value, b1, sums[r][1]);
     }
@@ -64,21 +77,28 @@ TRIREME_AVX2 void tile(int64_t k, const float* a, int64_t a_row, const float* pa
     }
 }
 
-void tile_of(int64_t rows, int64_t k, const float* a, int64_t a_row, const float* panel,
-             const Finish& finish, float* c, int64_t c_row) {
+template <int kRows>
+void tile_of(int64_t k, const Rows& a, const float* panel, const Finish& finish, float* c,
+             int64_t c_row) {
+  if (a.distance == 0) return tile<kRows, true>(k, a, panel, finish, c, c_row);
+  return tile<kRows, false>(k, a, panel, finish, c, c_row);
+}
+
+void tile_of(int64_t rows, int64_t k, const Rows& a, const float* panel, const Finish& finish,
+             float* c, int64_t c_row) {
   switch (rows) {
     case 6:
-      return tile<6>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<6>(k, a, panel, finish, c, c_row);
     case 5:
-      return tile<5>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<5>(k, a, panel, finish, c, c_row);
     case 4:
-      return tile<4>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<4>(k, a, panel, finish, c, c_row);
     case 3:
-      return tile<3>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<3>(k, a, panel, finish, c, c_row);
     case 2:
-      return tile<2>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<2>(k, a, panel, finish, c, c_row);
     default:
-      return tile<1>(k, a, a_row, panel, finish, c, c_row);
+      return tile_of<1>(k, a, panel, finish, c, c_row);
   }
 }
 
@@ -132,29 +152,79 @@ void pack(const Avx2Product& product, const float* b, int64_t first_k, int64_t d
                     kTileColumns);
     return;
   }
-  for (int64_t i = 0; i < depth; ++i)
-    std::memcpy(panel + i * kTileColumns, b + (first_k + i) * product.n + first_n,
-                static_cast<size_t>(columns) * sizeof(float));
+  for (int64_t i = 0; i < depth; ++i) {
+    const float* from = b + (first_k + i) * product.n + first_n;
+    __builtin_prefetch(from + kTileColumns, 0, 2);  // of the next panel: no stride is foreseen
+    std::memcpy(panel + i * kTileColumns, from, static_cast<size_t>(columns) * sizeof(float));
+  }
 }
 
-// Rows [first, last) of c's columns from first_n on, for one panel.
-void multiply_panel(const Avx2Product& product, const float* a, int64_t depth, int64_t first,
+// strips = rows [first, last) of a, at depths first_k .., of an a that is stored (k, m). A few
+// depths at a time, so that a's lines are read one after the other.
+void pack_strips(const Avx2Product& product, const float* a, int64_t first_k, int64_t depth,
+                 int64_t first, int64_t last, float* strips) {
+  constexpr int64_t kTogether = 16;
+  for (int64_t begin = 0; begin < depth; begin += kTogether) {
+    const int64_t end = std::min(depth, begin + kTogether);
+    for (int64_t row = first; row < last; row += kTileRows) {
+      const float* from = a + first_k * product.m + row;
+      float* strip = strips + (row - first) * depth;
+      if (last - row >= kTileRows)
+        for (int64_t i = begin; i < end; ++i)
+          std::memcpy(strip + i * kTileRows, from + i * product.m, kTileRows * sizeof(float));
+      else
+        for (int64_t i = begin; i < end; ++i)
+          std::copy_n(from + i * product.m, last - row, strip + i * kTileRows);
+    }
+  }
+}
+
+// Rows [first, last) of c's columns from first_n on, for one panel. `a` begins with row `first`.
+void multiply_panel(const Avx2Product& product, const Rows& a, int64_t depth, int64_t first,
                     int64_t last, int64_t first_n, const float* panel, const Finish& finish,
                     float* c) {
   const int64_t columns = std::min<int64_t>(kTileColumns, product.n - first_n);
   for (int64_t i = first; i < last; i += kTileRows) {
     const int64_t rows = std::min<int64_t>(kTileRows, last - i);
+    const Rows strip = a.from(i - first, depth);
     float* target = c + i * product.n + first_n;
     if (columns == kTileColumns) {
-      tile_of(rows, depth, a + i * product.k, product.k, panel, finish, target, product.n);
+      tile_of(rows, depth, strip, panel, finish, target, product.n);
       continue;
     }
     float edge[kTileRows * kTileColumns] = {};
     for (int64_t r = 0; r < rows && finish.add; ++r)
       std::copy_n(target + r * product.n, columns, edge + r * kTileColumns);
-    tile_of(rows, depth, a + i * product.k, product.k, panel, finish, edge, kTileColumns);
+    tile_of(rows, depth, strip, panel, finish, edge, kTileColumns);
     for (int64_t r = 0; r < rows; ++r)
       std::copy_n(edge + r * kTileColumns, columns, target + r * product.n);
+  }
+}
+
+// Rows [first, last) of c in panels [first_panel, last_panel). Depth goes by outside of the
+// panels, so that the block of a stays in the second cache; c takes up the sums in between.
+void multiply_block(const Avx2Product& product, const float* a, const float* b, const float* bias,
+                    float* c, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
+                    float* strips) {
+  alignas(64) float panel[kDepth * kTileColumns];
+  alignas(32) float biases[kTileColumns] = {};
+  const int64_t cuts = (product.k + kDepth - 1) / kDepth;
+  for (int64_t cut = 0; cut < cuts; ++cut) {
+    const int64_t first_k = product.k * cut / cuts;
+    const int64_t depth = product.k * (cut + 1) / cuts - first_k;
+    if (product.a_transposed) pack_strips(product, a, first_k, depth, first, last, strips);
+    const Rows rows =
+        product.a_transposed ? Rows{strips, 0} : Rows{a + first * product.k + first_k, product.k};
+    for (int64_t p = first_panel; p < last_panel; ++p) {
+      const int64_t first_n = p * kTileColumns;
+      if (bias)
+        std::copy_n(bias + first_n, std::min<int64_t>(kTileColumns, product.n - first_n), biases);
+      pack(product, b, first_k, depth, first_n, panel);
+      const Finish finish{.bias = bias ? biases : nullptr,
+                          .add = product.accumulate || first_k > 0,
+                          .relu = product.relu && first_k + depth == product.k};
+      multiply_panel(product, rows, depth, first, last, first_n, panel, finish, c);
+    }
   }
 }
 
@@ -165,41 +235,38 @@ bool has_avx2_product() {
          !__builtin_cpu_supports("avx512f");
 }
 
-void Avx2Product::run(const float* a, const float* b, const float* bias, float* c,
-                      int threads) const {
-  const auto useful =
-      static_cast<int>(std::clamp<int64_t>(2 * m * n * k / kGrainFlops, 1, threads));
-  const int64_t panels = (n + kTileColumns - 1) / kTileColumns;
-  const int64_t blocks = (m + kRowBlock - 1) / kRowBlock;
-  const int64_t wanted = std::max<int64_t>(blocks, (useful + panels - 1) / panels);
-  const int64_t block_rows = (m + wanted - 1) / wanted;
-  parallel_for(useful, panels * wanted, 1, [&](int64_t begin, int64_t end) {
-    alignas(64) float panel[kDepth * kTileColumns];
-    alignas(32) float biases[kTileColumns] = {};
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t first_n = task % panels * kTileColumns;
-      const int64_t first = task / panels * block_rows, last = std::min(m, first + block_rows);
-      if (bias) std::copy_n(bias + first_n, std::min<int64_t>(kTileColumns, n - first_n), biases);
-      for (int64_t first_k = 0; first_k < k; first_k += kDepth) {
-        const int64_t depth = std::min(kDepth, k - first_k);
-        pack(*this, b, first_k, depth, first_n, panel);
-        const Finish finish{.bias = bias ? biases : nullptr,
-                            .add = accumulate || first_k > 0,
-                            .relu = relu && first_k + depth == k};
-        multiply_panel(*this, a + first_k, depth, first, last, first_n, panel, finish, c);
-      }
-    }
-  });
+int64_t Avx2Product::workers(int64_t threads) const {
+  return std::clamp<int64_t>(2 * m * n * k / kGrainFlops, 1,
+                             a_transposed ? std::min(threads, kMostStripWorkers) : threads);
 }
 
-void avx2_transpose(const float* from, int64_t rows, int64_t columns, float* to, int threads) {
-  constexpr int64_t kBlock = 64;
-  const int64_t grain = 1 + kGrainElements / (kBlock * rows + 1);
-  parallel_for(threads, (columns + kBlock - 1) / kBlock, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t j = begin * kBlock; j < std::min(columns, end * kBlock); j += kBlock)
-      for (int64_t i = 0; i < rows; i += kBlock)
-        transpose_block(from + i * columns + j, columns, std::min(kBlock, rows - i),
-                        std::min(kBlock, columns - j), to + j * rows + i, rows);
+int64_t Avx2Product::workspace_bytes() const {
+  if (!a_transposed) return 0;
+  return workers(kMostStripWorkers) * kStripBlock * kDepth * static_cast<int64_t>(sizeof(float));
+}
+
+void Avx2Product::run(const float* a, const float* b, const float* bias, float* c, int threads,
+                      void* workspace) const {
+  const int64_t useful = workers(threads);
+  const int64_t panels = (n + kTileColumns - 1) / kTileColumns;
+  const int64_t most = a_transposed ? kStripBlock : kRowBlock;
+  const int64_t wanted = std::max((m + most - 1) / most, (useful + panels - 1) / panels);
+  const int64_t rows = ((m + wanted - 1) / wanted + kTileRows - 1) / kTileRows * kTileRows;
+  const int64_t blocks = (m + rows - 1) / rows;
+  parallel_for(static_cast<int>(useful), useful, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t worker = begin; worker < end; ++worker) {
+      // A worker takes a run of (block of rows, panel) pairs: the panels of a block together.
+      int64_t pair = panels * blocks * worker / useful;
+      const int64_t last = panels * blocks * (worker + 1) / useful;
+      while (pair < last) {
+        const int64_t block = pair / panels, first_panel = pair % panels;
+        const int64_t count = std::min(panels - first_panel, last - pair);
+        multiply_block(*this, a, b, bias, c, block * rows, std::min(m, (block + 1) * rows),
+                       first_panel, first_panel + count,
+                       static_cast<float*>(workspace) + worker * kStripBlock * kDepth);
+        pair += count;
+      }
+    }
   });
 }
 
@@ -210,11 +277,10 @@ void avx2_transpose(const float* from, int64_t rows, int64_t columns, float* to,
 namespace trireme::core {
 
 bool has_avx2_product() { return false; }
-void Avx2Product::run(const float*, const float*, const float*, float*, int) const {
+int64_t Avx2Product::workers(int64_t) const { return 1; }
+int64_t Avx2Product::workspace_bytes() const { return 0; }
+void Avx2Product::run(const float*, const float*, const float*, float*, int, void*) const {
   ensure(false, "a product for AVX2 on a CPU that has it");
-}
-void avx2_transpose(const float*, int64_t, int64_t, float*, int) {
-  ensure(false, "a transposition for AVX2 on a CPU that has it");
 }
 
 }  // namespace trireme::core

@@ -14,22 +14,26 @@ bool has_avx2_product();
 
 // c = f(a b + bias), or c += a b where `accumulate`.
 //
-//   a     (m, k), row after row
+//   a     (m, k), or stored (k, m) if a_transposed
 //   b     (k, n), or stored (n, k) if b_transposed
 //   bias  (n) or null; not with accumulate
 //   c     (m, n);  f is max(x, 0) if relu, else x
 //
-// Every sum over k runs in the same order whatever the number of threads. Allocates nothing.
+// Every sum over k runs in the same order whatever the number of threads. Allocates nothing:
+// `workspace` is workspace_bytes(), 64-byte aligned, which are 0 unless a_transposed.
 struct Avx2Product {
   int64_t m = 0, n = 0, k = 0;
+  bool a_transposed = false;
   bool b_transposed = false;
   bool accumulate = false;
   bool relu = false;
 
-  void run(const float* a, const float* b, const float* bias, float* c, int threads) const;
-};
+  int64_t workspace_bytes() const;
+  void run(const float* a, const float* b, const float* bias, float* c, int threads,
+           void* workspace = nullptr) const;
 
-// to (columns, rows) = from (rows, columns) transposed.
-void avx2_transpose(const float* from, int64_t rows, int64_t columns, float* to, int threads);
+ private:
+  int64_t workers(int64_t threads) const;
+};
 
 }  // namespace trireme::core

@@ -178,19 +178,37 @@ TRIREME_INLINE void softmax_gradient(const ScoreBlock& block, const float* log_s
   }
 }
 
-// Sixteen rows at a time, so that a line of `to` is written whole.
+// to (4, 4) = scale * from (4, 4) transposed.
+TRIREME_INLINE void transpose4(const float* from, int64_t from_row, float scale, float* to,
+                               int64_t to_row) {
+  using F = Vector<4>::F;
+  using Unaligned = Vector<4>::Unaligned;
+  F r[4];
+  for (int i = 0; i < 4; ++i) r[i] = TRIREME_LOAD(from + i * from_row) * scale;
+  const F a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5);
+  const F b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  const F c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  const F d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  TRIREME_STORE(to, __builtin_shufflevector(a, c, 0, 1, 4, 5));
+  TRIREME_STORE(to + to_row, __builtin_shufflevector(a, c, 2, 3, 6, 7));
+  TRIREME_STORE(to + 2 * to_row, __builtin_shufflevector(b, d, 0, 1, 4, 5));
+  TRIREME_STORE(to + 3 * to_row, __builtin_shufflevector(b, d, 2, 3, 6, 7));
+}
+
 TRIREME_INLINE void transpose(const float* from, int64_t from_row, int64_t rows, int64_t columns,
                               float scale, float* to, int64_t to_row) {
   int64_t r = 0;
-  for (; r + kStripColumns <= rows; r += kStripColumns)
-    for (int64_t c = 0; c < columns; ++c)
-#pragma GCC unroll 16
-      for (int64_t i = 0; i < kStripColumns; ++i)
-        to[c * to_row + r + i] = scale * from[(r + i) * from_row + c];
-  if (r == rows) return;
-  for (int64_t c = 0; c < columns; ++c)
-    for (int64_t i = 0; i < kStripColumns; ++i)
-      to[c * to_row + r + i] = r + i < rows ? scale * from[(r + i) * from_row + c] : 0;
+  for (; r + 4 <= rows; r += 4) {
+    int64_t c = 0;
+    for (; c + 4 <= columns; c += 4)
+      transpose4(from + r * from_row + c, from_row, scale, to + c * to_row + r, to_row);
+    for (; c < columns; ++c)
+      for (int64_t i = r; i < r + 4; ++i) to[c * to_row + i] = scale * from[i * from_row + c];
+  }
+  const int64_t end = (rows + kStripColumns - 1) / kStripColumns * kStripColumns;
+  for (int64_t c = 0; r < end && c < columns; ++c)
+    for (int64_t i = r; i < end; ++i)
+      to[c * to_row + i] = i < rows ? scale * from[i * from_row + c] : 0;
 }
 
 #define TRIREME_BLOCK_LOOPS(name, width, ...)                                                      \
@@ -219,21 +237,41 @@ TRIREME_BLOCK_LOOPS(Avx512, 16,
                     __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma"), TRIREME_LOOPS)))
 #endif
 
-const BlockLoops& choose() {
+// Narrowest first; null where this CPU cannot run them.
+struct Widths {
+  const BlockLoops* loops[3] = {&Baseline::kLoops, nullptr, nullptr};
+};
+
+Widths widths_of_this_cpu() {
+  Widths widths;
 #if defined(__x86_64__) && defined(__GNUC__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    widths.loops[1] = &Avx2::kLoops;
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl"))
-    return Avx512::kLoops;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Avx2::kLoops;
+    widths.loops[2] = &Avx512::kLoops;
 #endif
-  return Baseline::kLoops;
+  return widths;
 }
 
 }  // namespace
 
+std::vector<const BlockLoops*> block_loops_of_this_cpu() {
+  std::vector<const BlockLoops*> found;
+  for (const BlockLoops* loops : widths_of_this_cpu().loops)
+    if (loops) found.push_back(loops);
+  return found;
+}
+
+// Chosen without allocating: the first call may come from a step.
 const BlockLoops& block_loops() {
-  static const BlockLoops& loops = choose();
-  return loops;
+  static const BlockLoops& widest = []() -> const BlockLoops& {
+    const BlockLoops* last = nullptr;
+    for (const BlockLoops* loops : widths_of_this_cpu().loops)
+      if (loops) last = loops;
+    return *last;
+  }();
+  return widest;
 }
 
 }  // namespace trireme::core

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace trireme::core {
 
@@ -49,11 +50,13 @@ struct BlockLoops {
   void (*softmax_gradient)(const ScoreBlock& block, const float* log_sum_exp, const float* delta,
                            float* gradients);
 
-  // to (columns, kStripColumns * n) = scale * from (rows, columns) transposed, zeros past `rows`.
+  // to (columns, rows padded) = scale * from (rows, columns) transposed, zeros in the padding.
   void (*transpose)(const float* from, int64_t from_row, int64_t rows, int64_t columns, float scale,
                     float* to, int64_t to_row);
 };
 
+// The widest of those that this CPU can run, narrowest first.
 const BlockLoops& block_loops();
+std::vector<const BlockLoops*> block_loops_of_this_cpu();
 
 }  // namespace trireme::core

@@ -167,9 +167,16 @@ struct BackwardBlocks {
         delta(pieces.take(1, kBlock)) {}
 };
 
+// Lanes side by side, so that the compiler need not reorder the sum to vectorise it.
 float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kLanes = 8;
+  float lanes[kLanes] = {};
+  const int64_t whole = n / kLanes * kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes)
+    for (int64_t k = 0; k < kLanes; ++k) lanes[k] += a[i + k] * b[i + k];
+  for (int64_t i = whole; i < n; ++i) lanes[i - whole] += a[i] * b[i];
   float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (float lane : lanes) sum += lane;
   return sum;
 }
 

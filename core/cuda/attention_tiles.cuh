@@ -23,6 +23,9 @@ constexpr int kChunkRow = kChunk + 1;        // a row apart from the next by one
 constexpr int kTileRow = kTile + 1;          // likewise
 constexpr float kUnseen = -3.402823466e38f;  // finite, so that differences are never NaN
 
+// Blocks that share a multiprocessor's registers: two where heads are narrow.
+constexpr int blocks_at_once(int chunks) { return chunks <= 2 ? 2 : 1; }
+
 // `count` rows of a head; rows past them read as zeros.
 struct TileRows {
   const float* data;
@@ -56,6 +59,7 @@ __device__ void multiply_rows(Chunk& a_chunk, Chunk& b_chunk, const TileRows& a,
     load_chunk(a_chunk, a, first, dim);
     load_chunk(b_chunk, b, first, dim);
     __syncthreads();
+    TRIREME_UNROLL_8
     for (int d = 0; d < kChunk; ++d) {
       float x[kOwn], y[kOwn];
       for (int i = 0; i < kOwn; ++i) x[i] = a_chunk[tile_row(i) * kChunkRow + d];
@@ -76,15 +80,17 @@ struct RowSums {
       for (int c = 0; c < 2 * kChunks; ++c) part[i][c] = 0;
   }
 
-  // part (64, dim) += weights (64, 64) rows (64, dim). The weights are in place after the first
-  // barrier in here.
+  // part += weights (64, 64) rows (64, dimensions from first_dim on). The weights are in place
+  // after the first barrier in here.
   template <typename Weights, typename Chunk>
-  __device__ void add(Weights& weights, Chunk& chunk, const TileRows& rows, int dim) {
+  __device__ void add(Weights& weights, Chunk& chunk, const TileRows& rows, int dim,
+                      int first_dim = 0) {
     TRIREME_UNROLL
     for (int c = 0; c < kChunks; ++c) {
       __syncthreads();
-      load_chunk(chunk, rows, c * kChunk, dim);
+      load_chunk(chunk, rows, first_dim + c * kChunk, dim);
       __syncthreads();
+      TRIREME_UNROLL_8
       for (int k = 0; k < kTile; ++k) {
         const float low = chunk[k * kChunkRow + tile_column(0)];
         const float high = chunk[k * kChunkRow + tile_column(1)];
@@ -97,12 +103,12 @@ struct RowSums {
     }
   }
 
-  // to[row, d] = factor[i] * part for the rows that there are.
+  // to[row, d] = factor[i] * part for the rows and dimensions that there are.
   __device__ void store(float* to, int64_t stride, int64_t rows, int dim,
-                        const float (&factor)[kOwn]) const {
+                        const float (&factor)[kOwn], int first_dim = 0) const {
     for (int i = 0; i < kOwn; ++i)
       for (int c = 0; c < 2 * kChunks; ++c) {
-        const int d = tile_column(c);
+        const int d = first_dim + tile_column(c);
         if (tile_row(i) < rows && d < dim) to[tile_row(i) * stride + d] = factor[i] * part[i][c];
       }
   }
@@ -139,9 +145,7 @@ struct ForwardOperands {
 // Calls body(kChunks as a constant) for heads of up to 32 kChunks dimensions.
 template <typename Body>
 void with_chunks(int64_t head_dim, const Body& body) {
-  if (head_dim <= kChunk)
-    body(std::integral_constant<int, 1>{});
-  else if (head_dim <= 2 * kChunk)
+  if (head_dim <= 2 * kChunk)
     body(std::integral_constant<int, 2>{});
   else if (head_dim <= 4 * kChunk)
     body(std::integral_constant<int, 4>{});
@@ -154,7 +158,7 @@ inline int64_t tiles_of(int64_t positions) { return (positions + kTile - 1) / kT
 
 // One block for 64 queries of one head: all their keys, 64 at a time.
 template <int kChunks>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, blocks_at_once(kChunks))
     attention_forward(AttentionShape shape, ForwardOperands in, int64_t tiles) {
   TRIREME_SHARED(float, a_chunk, kTile* kChunkRow);
   TRIREME_SHARED(float, b_chunk, kTile* kChunkRow);

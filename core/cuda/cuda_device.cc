@@ -21,6 +21,16 @@ std::string mebibytes(size_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
+// Waiting for an event that was never recorded is nothing.
+class CudaMark : public Mark {
+ public:
+  void record(Stream stream) override { check(cudaEventRecord(event_.get(), cuda(stream))); }
+  void hold(Stream later) override { check(cudaStreamWaitEvent(cuda(later), event_.get(), 0)); }
+
+ private:
+  CudaEvent event_ = make_event();
+};
+
 // Every method makes the device current on the calling thread, which costs nanoseconds where it
 // already is: launches that follow `stream()` on the same thread go to the right device.
 class CudaDevice : public Device {
@@ -35,6 +45,11 @@ class CudaDevice : public Device {
   Stream stream(StreamRole role) override;
   void order(Stream earlier, Stream later) override;
   void synchronize(Stream stream) override;
+
+  std::unique_ptr<Mark> make_mark() override {
+    make_current();
+    return std::make_unique<CudaMark>();
+  }
 
   void copy_in(void* device, const void* host, int64_t bytes, Stream stream) override;
   void copy_out(void* host, const void* device, int64_t bytes, Stream stream) override;

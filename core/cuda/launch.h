@@ -23,12 +23,14 @@
   type* const name = reinterpret_cast<type*>(trireme_shared_)
 // Before a loop that ptxas would unroll until registers spill.
 #define TRIREME_NO_UNROLL _Pragma("unroll 1")
-// Before a loop whose index picks registers.
+// Before a loop whose index picks registers, and before one to be unrolled eight times at most.
 #define TRIREME_UNROLL _Pragma("unroll")
+#define TRIREME_UNROLL_8 _Pragma("unroll 8")
 #else
 #include "cuda_emulator.h"
 #define TRIREME_NO_UNROLL
 #define TRIREME_UNROLL
+#define TRIREME_UNROLL_8
 #endif
 
 namespace trireme::core {

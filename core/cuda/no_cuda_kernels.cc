@@ -8,10 +8,12 @@
 #include "core/ops/embedding.h"
 #include "core/ops/mean_squared_error.h"
 #include "core/ops/norm.h"
+#include "core/ops/parts.h"
 #include "core/ops/pool2d.h"
 #include "core/ops/rotary.h"
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
+#include "core/ops/split_cross_entropy.h"
 #include "core/ops/swiglu.h"
 #include "core/optim/optimizer_kernels.h"
 
@@ -71,6 +73,36 @@ std::unique_ptr<Kernel> MeanSquaredErrorGrad::cuda_kernel(const NodeTypes&,
 }
 
 std::unique_ptr<Kernel> Accuracy::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> TakePart::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> JoinParts::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SoftmaxParts::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SplitCrossEntropy::cuda_kernel(const NodeTypes&,
+                                                       const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SplitCrossEntropyGrad::cuda_kernel(const NodeTypes&,
+                                                           const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> ArgmaxParts::cuda_kernel(const NodeTypes&, const KernelContext&) const {
+  throw_no_cuda(type());
+}
+
+std::unique_ptr<Kernel> SplitAccuracy::cuda_kernel(const NodeTypes&, const KernelContext&) const {
   throw_no_cuda(type());
 }
 

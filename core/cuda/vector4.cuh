@@ -58,4 +58,40 @@ __device__ void map_row(const float* x, float* y, int64_t n, int lane, int lanes
   for (int64_t i = done + lane; i < n; i += lanes) y[i] = f(i, x[i]);
 }
 
+// Rows of several arrays at once, an absent (null) one counting as zeros. `fours`: n is divisible
+// by four and every row begins at a multiple of 16 bytes. Every element falls to exactly one lane,
+// to the same one in each call.
+__device__ inline float4 load4_or_zero(const float* row, int64_t vector) {
+  return row == nullptr ? make_float4(0.0f, 0.0f, 0.0f, 0.0f) : load4(row, vector);
+}
+
+// This lane's part of the sum of f(x[i]...) over the row.
+template <typename F, typename... X>
+__device__ float sum_over_row(bool fours, int64_t n, int lane, int lanes, const F& f,
+                              const X*... x) {
+  float sum = 0;
+  if (fours) {
+    for (int64_t v = lane; v < n / 4; v += lanes) {
+      const float4 four = map4(f, load4_or_zero(x, v)...);
+      sum += (four.x + four.y) + (four.z + four.w);
+    }
+    return sum;
+  }
+  for (int64_t i = lane; i < n; i += lanes) sum += f((x == nullptr ? 0.0f : x[i])...);
+  return sum;
+}
+
+// y[i] = f(x[i]...); y may be one of x.
+template <typename F, typename... X>
+__device__ void map_over_row(bool fours, float* y, int64_t n, int lane, int lanes, const F& f,
+                             const X*... x) {
+  if (fours) {
+    TRIREME_NO_UNROLL
+    for (int64_t v = lane; v < n / 4; v += lanes) store4(y, v, map4(f, load4_or_zero(x, v)...));
+    return;
+  }
+  TRIREME_NO_UNROLL
+  for (int64_t i = lane; i < n; i += lanes) y[i] = f((x == nullptr ? 0.0f : x[i])...);
+}
+
 }  // namespace trireme::core

@@ -45,6 +45,11 @@ ValueId Graph::parameter(std::string name, ValueType type, Init init, SplitHint 
                     .split = std::move(split)});
 }
 
+void Graph::set_slice(ValueId parameter, Slice slice, bool partial_gradient) {
+  values_[parameter].slice = std::move(slice);
+  values_[parameter].partial_gradient = partial_gradient;
+}
+
 std::vector<ValueId> Graph::add(std::string name, OpPtr op, std::vector<ValueId> inputs) {
   Node node{
       .name = std::move(name), .block = block_, .op = std::move(op), .inputs = std::move(inputs)};
@@ -68,13 +73,21 @@ ValueId Graph::add1(std::string name, OpPtr op, std::vector<ValueId> inputs) {
   return add(std::move(name), std::move(op), std::move(inputs)).front();
 }
 
+NodeId Graph::append(Node node) {
+  const auto id = static_cast<NodeId>(nodes_.size());
+  for (ValueId output : node.outputs)
+    if (values_[output].producer == kNoNode) values_[output].producer = id;
+  nodes_.push_back(std::move(node));
+  return id;
+}
+
 void Graph::add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample) {
-  values_[value].role = Role::kLoss;
+  if (value != kNoValue) values_[value].role = Role::kLoss;
   losses_.push_back({std::move(name), value, weight, nominal_per_sample});
 }
 
 void Graph::add_metric(std::string name, ValueId value) {
-  values_[value].role = Role::kMetric;
+  if (value != kNoValue) values_[value].role = Role::kMetric;
   metrics_.push_back({.name = std::move(name), .value = value});
 }
 

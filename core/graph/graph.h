@@ -37,9 +37,12 @@ struct Value {
   ValueType type;
   Role role = Role::kActivation;
   NodeId producer = kNoNode;
-  Init init;                     // of a parameter
-  SplitHint split;               // of a parameter: where the tensor axis may cut it
-  Slice slice;                   // of a parameter: the part of it that this is
+  Init init;        // of a parameter
+  SplitHint split;  // of a parameter: where the tensor axis may cut it
+  Slice slice;      // of a parameter: the part of it that this is
+  // Of a parameter: each rank of the tensor axis has a part of its gradient's sum. It is added up
+  // once a step, behind the last micro-batch.
+  bool partial_gradient = false;
   ValueId parameter = kNoValue;  // of a gradient: the parameter it belongs to
 };
 
@@ -81,9 +84,18 @@ class Graph {
   // The same for an op with one output.
   ValueId add1(std::string name, OpPtr op, std::vector<ValueId> inputs);
 
+  // What a rewrite that cuts parameters says of them.
+  void set_slice(ValueId parameter, Slice slice, bool partial_gradient);
+
   void add_loss(std::string name, ValueId value, float weight, int64_t nominal_per_sample);
   void add_metric(std::string name, ValueId value);
   void set_block(std::string block) { block_ = std::move(block); }
+
+  // For rewrites. Appended nodes name values that are there already; a sum whose value is kNoValue
+  // is made elsewhere.
+  ValueId append(Value value) { return new_value(std::move(value)); }
+  NodeId append(Node node);
+  void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }
@@ -101,6 +113,7 @@ class Graph {
  private:
   friend class GradientBuilder;
   friend class Differentiator;
+  friend class Recomputer;
   ValueId new_value(Value value);
 
   std::vector<Node> nodes_;

@@ -8,13 +8,6 @@
 
 namespace trireme::core {
 
-// A place on the tensor axis.
-struct TensorPlace {
-  int size = 1;
-  int rank = 0;
-  int group = 0;  // the number under which programs name its ranks
-};
-
 class LocalBuilder {
  public:
   LocalBuilder(Graph& graph, const Node& node, const ShardingRequest& types,

@@ -50,6 +50,16 @@ int64_t extent_of(const PartRanges& ranges) {
   return extent;
 }
 
+std::string nearest_that_divide(int64_t count, int size, std::string_view what) {
+  int64_t fewer = std::min<int64_t>(size, count), more = fewer;
+  while (fewer > 1 && count % fewer != 0) --fewer;
+  while (more < count && count % more != 0) ++more;
+  const int64_t below = count / size * size, above = below + size;
+  return fmt::format("{}{} ranks, or {}{} {}", fewer,
+                     more != fewer ? fmt::format(" or {}", more) : "",
+                     below > 0 ? fmt::format("{} or ", below) : "", above, what);
+}
+
 ValueType local_type(const ValueType& type, const Sharding& sharding, int size, int rank) {
   if (sharding.kind == Sharding::Kind::kRows) {
     const int64_t width = type.shape[-1];

@@ -9,12 +9,20 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/base/shape.h"
 
 namespace trireme::core {
+
+// A place on the tensor axis.
+struct TensorPlace {
+  int size = 1;
+  int rank = 0;
+  int group = 0;  // the number under which programs name its ranks
+};
 
 // The dimension along which a parameter may be cut.
 struct SplitHint {
@@ -59,6 +67,9 @@ struct Sharding {
 using PartRanges = std::vector<std::pair<int64_t, int64_t>>;
 PartRanges part_ranges(std::span<const int64_t> parts, int size, int rank);
 int64_t extent_of(const PartRanges& ranges);
+
+// "2 or 4 ranks, or 6 or 9 heads" where 3 ranks do not divide 8 `what`.
+std::string nearest_that_divide(int64_t count, int size, std::string_view what);
 
 // What rank `rank` of `size` holds of a value of this type.
 ValueType local_type(const ValueType& type, const Sharding& sharding, int size, int rank);

@@ -16,6 +16,8 @@ class Accuracy : public Op {
 
   std::string_view type() const override { return "accuracy"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  std::vector<ValueId> emit_local(LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int64_t workspace_cap(const NodeTypes&, DeviceKind) const override;
   bool accumulates() const override { return true; }

@@ -27,6 +27,10 @@ void Activation::gradient(GradientBuilder& builder) const {
                {builder.output_gradient(0), saved}, {0});
 }
 
+std::vector<ShardingRule> Activation::shardings(const ShardingRequest& request) const {
+  return elementwise_shardings(request, kind_ == ActivationKind::kNone);
+}
+
 Cost Activation::cost(const NodeTypes& types) const {
   const ValueType& x = types.inputs[0];
   return {.flops = flops_of(kind_, x.elements()), .bytes = 2 * x.bytes()};

@@ -24,6 +24,7 @@ class Activation : public Op {
   std::string_view type() const override { return name_of(kind_); }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
   Cost cost(const NodeTypes& types) const override;
   // Only where the derivative does not need x.
   int may_overwrite() const override { return needs_input_for_gradient(kind_) ? -1 : 0; }

@@ -17,6 +17,10 @@ void Add::gradient(GradientBuilder& builder) const {
     if (builder.wants(i)) builder.pass(i, builder.output_gradient(0));
 }
 
+std::vector<ShardingRule> Add::shardings(const ShardingRequest& request) const {
+  return elementwise_shardings(request, true);
+}
+
 Cost Add::cost(const NodeTypes& types) const {
   return {.flops = types.inputs[0].elements(), .bytes = 3 * types.inputs[0].bytes()};
 }

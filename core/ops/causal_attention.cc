@@ -4,6 +4,7 @@
 
 #include "core/cpu/flash_attention.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/expect.h"
 
 namespace trireme::core {
@@ -42,6 +43,27 @@ void CausalAttention::gradient(GradientBuilder& builder) const {
   builder.emit("input", std::make_shared<CausalAttentionGrad>(options_),
                {builder.input(0), builder.output(0), builder.output(1), builder.output_gradient(0)},
                {0});
+}
+
+// Heads are independent: each rank has some key heads and the query heads that attend to them.
+std::vector<ShardingRule> CausalAttention::shardings(const ShardingRequest& request) const {
+  const int64_t queries = options_.heads * options_.head_dim;
+  const int64_t keys = options_.kv_heads * options_.head_dim;
+  const ShardingRule by_heads{{Sharding::split(request.inputs[0].shape, -1, {queries, keys, keys})},
+                              {Sharding::split(request.outputs[0].shape, -1),
+                               Sharding::split(request.outputs[1].shape, 1)}};
+  return {whole_rule(request), by_heads};
+}
+
+OpPtr CausalAttention::local(const LocalBuilder& builder) const {
+  if (!builder.rule().inputs[0].is_split()) return nullptr;
+  const int size = builder.place().size;
+  expect_divides(type(), "heads", options_.heads, size);
+  expect_divides(type(), "key and value heads", options_.kv_heads, size);
+  AttentionOptions options = options_;
+  options.heads /= size;
+  options.kv_heads /= size;
+  return std::make_shared<CausalAttention>(options);
 }
 
 Cost CausalAttention::cost(const NodeTypes& types) const {

@@ -25,6 +25,8 @@ class CausalAttention : public Op {
   std::string_view type() const override { return "causal_attention"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  OpPtr local(const LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int64_t workspace_cap(const NodeTypes&, DeviceKind) const override;
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;

@@ -6,6 +6,8 @@
 namespace trireme::core {
 namespace {
 
+constexpr int kMostSums = 4;  // chunks of which a thread holds two sums
+
 struct BackwardOperands {
   const float *qkv, *y, *log_sum_exp, *dy;
   float* delta;  // (B, heads, S): rowsum(dy y)
@@ -56,18 +58,21 @@ __device__ float probability(float scaled, int64_t query, int64_t key, int64_t p
   return key <= query && query < positions ? fast_exp(scaled - log_sum_exp[query]) : 0.0f;
 }
 
-// One block for 64 keys of one key head: all its query heads, all queries from the keys on.
+// One block for 64 keys of one key head, and of the widest heads half their dimensions, since two
+// rows of sums must fit into registers: all its query heads, all queries from the keys on.
 template <int kChunks>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, blocks_at_once(kChunks))
     key_value_gradients(AttentionShape shape, BackwardOperands in, int64_t tiles) {
   TRIREME_SHARED(float, a_chunk, kTile* kChunkRow);
   TRIREME_SHARED(float, b_chunk, kTile* kChunkRow);
   TRIREME_SHARED(float, weights, kTile* kTileRow);
+  constexpr int kPart = kChunks < kMostSums ? kChunks : kMostSums;
+  const int first_dim = static_cast<int>(blockIdx.y) * kPart * kChunk;
   const int64_t first_key = blockIdx.x % tiles * kTile;
   const int64_t kv_head = blockIdx.x / tiles % shape.kv_heads;
   const int64_t b = blockIdx.x / tiles / shape.kv_heads;
   const int dim = static_cast<int>(shape.head_dim);
-  RowSums<kChunks> dk, dv;
+  RowSums<kPart> dk, dv;
   float p[kOwn][kOwn], ds[kOwn][kOwn];
   TRIREME_NO_UNROLL
   for (int64_t i = 0; i < shape.group(); ++i) {
@@ -80,7 +85,7 @@ __global__ void __launch_bounds__(kTileThreads)
           p[r][c] = probability(shape.scale * p[r][c], first + tile_column(c),
                                 first_key + tile_row(r), shape.positions, head.log_sum_exp);
       store_weights(weights, p);  // the last ones' readers are done: a barrier lies between
-      dv.add(weights, b_chunk, head.dy.from(first), dim);
+      dv.add(weights, b_chunk, head.dy.from(first), dim, first_dim);
       multiply_rows(a_chunk, b_chunk, head.v.from(first_key), head.dy.from(first), dim, ds);
       for (int r = 0; r < kOwn; ++r)
         for (int c = 0; c < kOwn; ++c) {
@@ -89,19 +94,19 @@ __global__ void __launch_bounds__(kTileThreads)
           ds[r][c] = shape.scale * p[r][c] * (ds[r][c] - delta);
         }
       store_weights(weights, ds);
-      dk.add(weights, b_chunk, head.q.from(first), dim);
+      dk.add(weights, b_chunk, head.q.from(first), dim, first_dim);
     }
   }
   const float one[kOwn] = {1, 1, 1, 1};
   const int64_t keys = shape.positions - first_key, row = shape.qkv_row();
   float* to = in.dqkv + (b * shape.positions + first_key) * row + kv_head * dim;
-  dk.store(to + shape.key_offset(), row, keys, dim, one);
-  dv.store(to + shape.value_offset(), row, keys, dim, one);
+  dk.store(to + shape.key_offset(), row, keys, dim, one, first_dim);
+  dv.store(to + shape.value_offset(), row, keys, dim, one, first_dim);
 }
 
 // One block for 64 queries of one head: all keys up to them.
 template <int kChunks>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, blocks_at_once(kChunks))
     query_gradients(AttentionShape shape, BackwardOperands in, int64_t tiles) {
   TRIREME_SHARED(float, a_chunk, kTile* kChunkRow);
   TRIREME_SHARED(float, b_chunk, kTile* kChunkRow);
@@ -140,8 +145,9 @@ void launch_backward(const AttentionShape& shape, const BackwardOperands& operan
   with_chunks(shape.head_dim, [&](auto chunks) {
     constexpr int kChunks = decltype(chunks)::value;
     launch(key_value_gradients<kChunks>,
-           dim3(static_cast<unsigned>(shape.batch * shape.kv_heads * tiles)), dim3(kTileThreads),
-           stream, shape, operands, tiles);
+           dim3(static_cast<unsigned>(shape.batch * shape.kv_heads * tiles),
+                kChunks <= kMostSums ? 1 : kChunks / kMostSums),
+           dim3(kTileThreads), stream, shape, operands, tiles);
     launch(query_gradients<kChunks>, dim3(static_cast<unsigned>(shape.batch * shape.heads * tiles)),
            dim3(kTileThreads), stream, shape, operands, tiles);
   });

@@ -14,13 +14,24 @@
 
 namespace trireme::core {
 
+// The place of x in a larger tensor of which it is a rank's part, so that every cut draws the same
+// mask: rows are all dimensions but the last.
+struct DropoutBox {
+  int64_t first_row = 0;
+  int64_t rows_per_sample = 1;
+  int64_t width = 0;  // of the larger tensor's rows; 0: x is no part, a row is a whole sample
+  int64_t first_column = 0;
+};
+
 //   x  (B, ...), f32   ->   y  (B, ...), f32; may take over x's memory
 // Throws InvalidArgument unless 0 <= p < 1. `stream` names the random stream: the node's name.
 class Dropout : public Op {
  public:
-  Dropout(float probability, std::string stream);
+  Dropout(float probability, std::string stream, DropoutBox box = {});
 
   std::string_view type() const override { return "dropout"; }
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  OpPtr local(const LocalBuilder& builder) const override;
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
@@ -31,6 +42,15 @@ class Dropout : public Op {
  private:
   float probability_;
   std::string stream_;
+  DropoutBox box_;
+};
+
+// Where row r of a dropout's operand lies among the draws: elements [element, element + columns) of
+// sample `sample` of the micro-batch.
+struct DropoutRows {
+  DropoutRows(const Shape& x, const DropoutBox& box);
+  int64_t rows, columns;
+  DropoutBox box;
 };
 
 }  // namespace trireme::core

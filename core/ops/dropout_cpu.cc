@@ -27,12 +27,15 @@ TRIREME_SIMD void apply_draws(DropoutRule rule, const uint32_t* draws, const flo
   for (int64_t i = 0; i < count; ++i) y[i] = dropout_element(rule, x[i], draws[i]);
 }
 
-void drop_row(const DropoutRule& rule, int64_t sample, const float* x, float* y, int64_t count) {
+// Elements [first, first + count) of one sample.
+void drop_run(const DropoutRule& rule, int64_t sample, int64_t first, const float* x, float* y,
+              int64_t count) {
   uint32_t draws[4 * kQuads];
-  for (int64_t begin = 0; begin < count; begin += 4 * kQuads) {
-    const int64_t part = std::min(4 * kQuads, count - begin);
-    draw_quads(rule, sample, begin / 4, (part + 3) / 4, draws);
-    apply_draws(rule, draws, x + begin, y + begin, part);
+  while (count > 0) {
+    const int64_t skip = first % 4, part = std::min(4 * kQuads - skip, count);
+    draw_quads(rule, sample, first / 4, (skip + part + 3) / 4, draws);
+    apply_draws(rule, draws + skip, x, y, part);
+    first += part, x += part, y += part, count -= part;
   }
 }
 
@@ -40,18 +43,21 @@ void drop_row(const DropoutRule& rule, int64_t sample, const float* x, float* y,
 
 std::unique_ptr<Kernel> Dropout::cpu_kernel(const NodeTypes& types,
                                             const KernelContext& context) const {
-  const Shape& shape = types.inputs[0].shape;
   const DropoutRule rule =
       make_dropout_rule(random_key(context.seed, "dropout", stream_), probability_);
-  return make_kernel([rule, rows = shape[0], row = shape.elements_per_row(),
+  return make_kernel([rule, in = DropoutRows(types.inputs[0].shape, box_),
                       threads = context.threads](const KernelArgs& args) {
     const float* x = args.in<float>(0);
     float* y = args.out<float>(0);
     const int64_t first = args.step->first_sample + args.sample_offset;
-    const int64_t grain = kElementwiseGrain / 8 / std::max<int64_t>(row, 1) + 1;
-    parallel_for(threads, rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r)
-        drop_row(rule, first + r, x + r * row, y + r * row, row);
+    const int64_t grain = kElementwiseGrain / 8 / std::max<int64_t>(in.columns, 1) + 1;
+    parallel_for(threads, in.rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const int64_t row = in.box.first_row + r, within = row % in.box.rows_per_sample;
+        drop_run(rule, first + row / in.box.rows_per_sample,
+                 within * in.box.width + in.box.first_column, x + r * in.columns,
+                 y + r * in.columns, in.columns);
+      }
     });
   });
 }

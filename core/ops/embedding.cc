@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/expect.h"
 
 namespace trireme::core {
@@ -66,6 +67,29 @@ void Embedding::gradient(GradientBuilder& builder) const {
                  {dy, builder.input(0)}, {1});
 }
 
+// The vocabulary is cut: every rank looks up its own tokens, and one of them the positions.
+std::vector<ShardingRule> Embedding::shardings(const ShardingRequest& request) const {
+  ShardingRule rule = whole_rule(request);
+  if (request.hints[1].dim != 0) return {rule};
+  rule.inputs[1] = Sharding::split(request.inputs[1].shape, request.hints[1]);
+  if (rule.inputs.size() > 2) rule.inputs[2] = Sharding::partial();
+  rule.outputs[0] = Sharding::partial();
+  return {rule};
+}
+
+std::vector<ValueId> Embedding::emit_local(LocalBuilder& builder) const {
+  const Sharding& table = builder.rule().inputs[1];
+  if (!table.is_split()) return Op::emit_local(builder);
+  const auto [size, rank, group] = builder.place();
+  std::vector<ValueId> inputs = builder.inputs();
+  if (builder.input(2) == kNoValue) inputs.resize(2);  // another rank adds the positions
+  return builder.add("",
+                     std::make_shared<Embedding>(EmbeddingOptions{
+                         .first_token = part_ranges(table.parts, size, rank).front().first,
+                         .vocabulary = builder.input_type(1).shape[0]}),
+                     std::move(inputs));
+}
+
 Cost Embedding::cost(const NodeTypes& types) const {
   const ValueType& y = types.outputs[0];
   const bool with_positions = operand(types.inputs, 2).present();
@@ -88,9 +112,10 @@ Cost EmbeddingGrad::cost(const NodeTypes& types) const {
   return {.flops = dy.elements(), .bytes = 3 * dy.bytes() + types.inputs[1].bytes()};
 }
 
-// CUDA: the numbers of dy's rows, sorted by token.
+// CUDA: the numbers of dy's rows sorted by token, and where each token's begin and how many they
+// are.
 int64_t EmbeddingGrad::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  return device == DeviceKind::kCuda ? types.inputs[1].bytes() : 0;
+  return device == DeviceKind::kCuda ? 3 * types.inputs[1].bytes() : 0;
 }
 
 std::vector<ValueType> PositionEmbeddingGrad::infer(std::span<const ValueType> inputs) const {

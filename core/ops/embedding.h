@@ -35,6 +35,8 @@ class Embedding : public Op {
   std::string_view type() const override { return "embedding"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  std::vector<ValueId> emit_local(LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;
   std::unique_ptr<Kernel> cuda_kernel(const NodeTypes&, const KernelContext&) const override;

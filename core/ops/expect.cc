@@ -33,4 +33,10 @@ void expect_sample_weight(std::string_view op, const ValueType& weight, int64_t 
     fail("[{}] expects weight (B), B dividing the {} rows, got {}", op, rows, weight.str());
 }
 
+void expect_divides(std::string_view op, std::string_view what, int64_t count, int size) {
+  if (count % size != 0)
+    fail("[{}] expects the tensor axis ({} ranks) to divide its {} {}; nearest: {}", op, size,
+         count, what, nearest_that_divide(count, size, what));
+}
+
 }  // namespace trireme::core

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/base/shape.h"
+#include "core/graph/sharding.h"
 
 namespace trireme::core {
 
@@ -20,6 +21,10 @@ void expect_type(std::string_view op, std::string_view what, const ValueType& ty
                  const ValueType& wanted, std::string_view why);
 // An absent weight, or f32 (B) with B dividing `rows`.
 void expect_sample_weight(std::string_view op, const ValueType& weight, int64_t rows);
+
+// The tensor axis divides what it cuts: `what` is the plural of it ("heads"). Names the nearest
+// sizes that do.
+void expect_divides(std::string_view op, std::string_view what, int64_t count, int size);
 
 // The only type that sums have: their total, and the sum of their weights.
 inline ValueType sums_type() { return {{2}, DType::kF64}; }

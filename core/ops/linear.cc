@@ -4,7 +4,10 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/activation.h"
+#include "core/ops/exchange.h"
+#include "core/ops/linear_product.h"
 
 namespace trireme::core {
 namespace {
@@ -44,6 +47,14 @@ bool is_f32_of(const ValueType& type, const Shape& shape) {
 
 }  // namespace
 
+Avx2Product linear_grad_weight_product(const NodeTypes& types) {
+  const int64_t out = types.outputs[0].shape[0];
+  return {.m = out,
+          .n = types.outputs[0].shape[1],
+          .k = types.inputs[0].elements() / out,
+          .a_transposed = true};
+}
+
 std::vector<ValueType> Linear::infer(std::span<const ValueType> inputs) const {
   if (inputs.size() != 2 && inputs.size() != 3)
     fail("[linear] expects inputs x, W and perhaps b, got {} inputs", inputs.size());
@@ -75,6 +86,38 @@ void Linear::gradient(GradientBuilder& builder) const {
   if (!builder.wants(1) && !wants_bias) return;
   builder.emit("weight", std::make_shared<LinearGradWeight>(wants_bias), {dz, builder.input(0)},
                wants_bias ? std::vector<int>{1, 2} : std::vector<int>{1});
+}
+
+// By columns of the output, or by rows of W^T, whose products are then added up (Shoeybi et al.,
+// Megatron-LM, 2019). The bias is added once, by the rank that holds it.
+std::vector<ShardingRule> Linear::shardings(const ShardingRequest& request) const {
+  const Shape &x = request.inputs[0].shape, &weight = request.inputs[1].shape;
+  const SplitHint& hint = request.hints[1];
+  ShardingRule rule = whole_rule(request);
+  if (hint.dim < 0) return {rule};
+  rule.inputs[1] = Sharding::split(weight, hint);
+  if (hint.dim == 0) {
+    rule.inputs[0] = Sharding::shared();
+    if (rule.inputs.size() > 2) rule.inputs[2] = rule.inputs[1];
+    for (Sharding& y : rule.outputs) y = Sharding::split(request.outputs[0].shape, -1, hint.parts);
+    return {rule};
+  }
+  rule.inputs[0] = Sharding::split(x, -1, hint.parts);
+  if (rule.inputs.size() > 2) rule.inputs[2] = Sharding::partial();
+  if (options_.activation == ActivationKind::kNone) rule.outputs[0] = Sharding::partial();
+  return {rule};
+}
+
+// An activation waits for the sum.
+std::vector<ValueId> Linear::emit_local(LocalBuilder& builder) const {
+  const Sharding& weight = builder.rule().inputs[1];
+  const bool adds_up = weight.is_split() && weight.dim == 1;
+  if (!adds_up || options_.activation == ActivationKind::kNone) return Op::emit_local(builder);
+  ValueId y =
+      builder.add("product", std::make_shared<Linear>(LinearOptions{}), builder.inputs())[0];
+  y = builder.add("all_reduce", std::make_shared<AllReduce>(builder.place()), {y})[0];
+  y = builder.add("", std::make_shared<Activation>(options_.activation), {y})[0];
+  return needs_input_for_gradient(options_.activation) ? std::vector{y, kNoValue} : std::vector{y};
 }
 
 Cost Linear::cost(const NodeTypes& types) const {
@@ -135,10 +178,10 @@ Cost LinearGradWeight::cost(const NodeTypes& types) const {
   return cost;
 }
 
-// Besides, a transpose of dz.
 int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  const int64_t transpose = device == DeviceKind::kCpu ? types.inputs[0].bytes() : 0;
-  return std::max(workspace_bytes(device), transpose);
+  const int64_t own =
+      device == DeviceKind::kCpu ? linear_grad_weight_product(types).workspace_bytes() : 0;
+  return std::max(workspace_bytes(device), own);
 }
 
 }  // namespace trireme::core

@@ -29,6 +29,8 @@ class Linear : public Op {
   std::string_view type() const override { return "linear"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  std::vector<ValueId> emit_local(LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int64_t workspace_cap(const NodeTypes&, DeviceKind) const override;
   int64_t prepared_cap(const NodeTypes&, DeviceKind) const override;

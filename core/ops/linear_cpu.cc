@@ -5,6 +5,7 @@
 #include "core/cpu/column_sums.h"
 #include "core/cpu/onednn.h"
 #include "core/ops/linear.h"
+#include "core/ops/linear_product.h"
 
 namespace trireme::core {
 namespace {
@@ -116,29 +117,24 @@ class LinearGradInputKernel : public Kernel {
   Product product_;
 };
 
-// dz's transpose lies in the workspace, its columns next to each other.
 class LinearGradWeightOwnKernel : public Kernel {
  public:
   LinearGradWeightOwnKernel(const NodeTypes& types, int threads)
-      : out_(types.outputs[0].shape[0]),
-        in_(types.outputs[0].shape[1]),
-        rows_(types.inputs[0].elements() / out_),
+      : product_(linear_grad_weight_product(types)),
         has_bias_(types.outputs.size() > 1),
         threads_(threads) {}
 
   void run(const KernelArgs& args) override {
-    auto* transposed = static_cast<float*>(args.workspace);
-    avx2_transpose(args.in<float>(0), rows_, out_, transposed, threads_);
-    const Avx2Product product{.m = out_, .n = in_, .k = rows_, .accumulate = args.accumulate};
-    product.run(transposed, args.in<float>(1), nullptr, args.out<float>(0), threads_);
+    Avx2Product product = product_;
+    product.accumulate = args.accumulate;
+    const auto *dz = args.in<float>(0), *x = args.in<float>(1);
+    product.run(dz, x, nullptr, args.out<float>(0), threads_, args.workspace);
     if (has_bias_)
-      column_sums(args.in<float>(0), rows_, out_, args.accumulate, args.out<float>(1), threads_);
+      column_sums(dz, product.k, product.m, args.accumulate, args.out<float>(1), threads_);
   }
 
  private:
-  int64_t out_;
-  int64_t in_;
-  int64_t rows_;
+  Avx2Product product_;
   bool has_bias_;
   int threads_;
 };

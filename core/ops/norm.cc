@@ -67,6 +67,14 @@ void Norm::gradient(GradientBuilder& builder) const {
                wants_bias ? std::vector<int>{1, 2} : std::vector<int>{1});
 }
 
+std::vector<ShardingRule> Norm::shardings(const ShardingRequest& request) const {
+  const Sharding rows = Sharding::rows(), shared = Sharding::shared();
+  ShardingRule by_rows{{rows, shared, shared, rows}, {rows, rows, rows}};
+  by_rows.inputs.resize(request.inputs.size());
+  by_rows.outputs.resize(request.outputs.size());
+  return {by_rows, whole_rule(request)};
+}
+
 Cost Norm::cost(const NodeTypes& types) const { return cost_of(types, kForwardFlops); }
 
 std::vector<ValueType> NormGrad::infer(std::span<const ValueType> inputs) const {

@@ -44,6 +44,7 @@ class Norm : public Op {
   }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
   Cost cost(const NodeTypes& types) const override;
   int may_overwrite() const override { return 0; }
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;

@@ -40,6 +40,12 @@ void Reshape::gradient(GradientBuilder& builder) const {
   builder.emit("input", std::make_shared<Reshape>(back), {builder.output_gradient(0)}, {0});
 }
 
+// Where a dimension that is cut would end up is not asked: only what is not cut passes.
+std::vector<ShardingRule> Reshape::shardings(const ShardingRequest& request) const {
+  const Sharding partial = Sharding::partial();
+  return {whole_rule(request), {{partial}, {partial}}};
+}
+
 std::unique_ptr<Kernel> Reshape::cpu_kernel(const NodeTypes&, const KernelContext&) const {
   throw SystemError("[reshape] is a view and runs no kernel");
 }

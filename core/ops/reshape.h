@@ -15,6 +15,7 @@ class Reshape : public Op {
   std::string_view type() const override { return "reshape"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
   Cost cost(const NodeTypes&) const override { return {}; }
   int view_of() const override { return 0; }
   // A view runs no kernel: both throw SystemError if called.

@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/expect.h"
 
 namespace trireme::core {
@@ -34,6 +35,33 @@ void Rotary::gradient(GradientBuilder& builder) const {
   const ValueId positions = builder.has_input(1) ? builder.input(1) : kNoValue;
   builder.emit("input", std::make_shared<Rotary>(options_, !inverse_),
                {builder.output_gradient(0), positions}, {0});
+}
+
+// Heads are cut as x has them, if what is rotated ends where a part ends.
+std::vector<ShardingRule> Rotary::shardings(const ShardingRequest& request) const {
+  const Sharding& x = request.shardings[0];
+  ShardingRule whole = whole_rule(request), by_heads = whole;
+  if (!x.is_split() || x.dim != 2) return {whole};
+  int64_t end = 0;
+  bool fits = false;
+  for (int64_t part : x.parts) {
+    if (part % options_.head_dim != 0) return {whole};
+    end += part;
+    fits |= end == options_.heads * options_.head_dim;
+  }
+  by_heads.inputs[0] = by_heads.outputs[0] = x;
+  return fits ? std::vector{by_heads, whole} : std::vector{whole};
+}
+
+OpPtr Rotary::local(const LocalBuilder& builder) const {
+  const Sharding& x = builder.rule().inputs[0];
+  if (!x.is_split()) return nullptr;
+  const int size = builder.place().size;
+  for (int64_t part : x.parts) expect_divides(type(), "heads", part / options_.head_dim, size);
+  RotaryOptions options = options_;
+  options.heads /= size;
+  options.total_heads /= size;
+  return std::make_shared<Rotary>(options, inverse_);
 }
 
 Cost Rotary::cost(const NodeTypes& types) const {

@@ -39,6 +39,8 @@ class Rotary : public Op {
   std::string_view type() const override { return "rotary"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  OpPtr local(const LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int may_overwrite() const override { return 0; }
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;

@@ -15,6 +15,10 @@ void Scale::gradient(GradientBuilder& builder) const {
   builder.emit("input", std::make_shared<Scale>(factor_), {builder.output_gradient(0)}, {0});
 }
 
+std::vector<ShardingRule> Scale::shardings(const ShardingRequest& request) const {
+  return elementwise_shardings(request, true);
+}
+
 Cost Scale::cost(const NodeTypes& types) const {
   return {.flops = types.inputs[0].elements(), .bytes = 2 * types.inputs[0].bytes()};
 }

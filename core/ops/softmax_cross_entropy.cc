@@ -3,8 +3,10 @@
 #include "core/base/error.h"
 #include "core/cuda/partial_sums.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/local_builder.h"
 #include "core/ops/classes.h"
 #include "core/ops/expect.h"
+#include "core/ops/split_cross_entropy.h"
 
 namespace trireme::core {
 namespace {
@@ -28,6 +30,20 @@ void SoftmaxCrossEntropy::gradient(GradientBuilder& builder) const {
   const ValueId weight = builder.has_input(2) ? builder.input(2) : kNoValue;
   builder.emit("input", std::make_shared<SoftmaxCrossEntropyGrad>(options_, builder.loss_seed()),
                {builder.input(0), builder.input(1), weight, builder.output(1)}, {0});
+}
+
+std::vector<ShardingRule> SoftmaxCrossEntropy::shardings(const ShardingRequest& request) const {
+  return class_shardings(request);
+}
+
+std::vector<ValueId> SoftmaxCrossEntropy::emit_local(LocalBuilder& builder) const {
+  if (!builder.rule().inputs[0].is_split()) return Op::emit_local(builder);
+  const ClassSlice slice = class_slice(builder);
+  const ValueId x = builder.input(0), labels = builder.input(1);
+  const ValueId own =
+      builder.add("parts", std::make_shared<SoftmaxParts>(options_, slice), {x, labels})[0];
+  return builder.add("", std::make_shared<SplitCrossEntropy>(options_, slice),
+                     {x, labels, builder.input(2), gather_parts(builder, own)});
 }
 
 Cost SoftmaxCrossEntropy::cost(const NodeTypes& types) const {

@@ -30,6 +30,8 @@ class SoftmaxCrossEntropy : public Op {
   std::string_view type() const override { return "softmax_cross_entropy"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
+  std::vector<ValueId> emit_local(LocalBuilder& builder) const override;
   Cost cost(const NodeTypes& types) const override;
   int64_t workspace_cap(const NodeTypes&, DeviceKind) const override;
   bool accumulates() const override { return true; }

@@ -31,6 +31,14 @@ void SwiGlu::gradient(GradientBuilder& builder) const {
                {builder.output_gradient(0), builder.input(0)}, {0});
 }
 
+// Gate and up are cut alike, each on its own.
+std::vector<ShardingRule> SwiGlu::shardings(const ShardingRequest& request) const {
+  const Shape &x = request.inputs[0].shape, &y = request.outputs[0].shape;
+  return {{{Sharding::rows()}, {Sharding::rows()}},
+          whole_rule(request),
+          {{Sharding::split(x, -1, {y[-1], y[-1]})}, {Sharding::split(y, -1)}}};
+}
+
 Cost SwiGlu::cost(const NodeTypes& types) const {
   const ValueType& y = types.outputs[0];
   return {.flops = kFlopsPerResult * y.elements(), .bytes = 3 * y.bytes()};

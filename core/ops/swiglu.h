@@ -16,6 +16,7 @@ class SwiGlu : public Op {
   std::string_view type() const override { return "swiglu"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   void gradient(GradientBuilder& builder) const override;
+  std::vector<ShardingRule> shardings(const ShardingRequest& request) const override;
   Cost cost(const NodeTypes& types) const override;
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;
   std::unique_ptr<Kernel> cuda_kernel(const NodeTypes&, const KernelContext&) const override;

@@ -98,13 +98,22 @@ class Builder {
         segment.instructions.push_back(
             {.kind = InstructionKind::kJoin,
              .stream = down ? StreamRole::kReceiveDown : StreamRole::kReceiveUp});
-    for (NodeId id : plan.nodes) append_node(segment, id);
-    for (const Transfer& send : plan.sends) append_transfer(segment, send, false);
+    append_sends(segment, plan, kNoNode);
+    for (NodeId id : plan.nodes) {
+      append_node(segment, id);
+      append_sends(segment, plan, id);
+    }
     for (const Location& operand : segment.operands)
       if (operand.arena == Arena::kInputs) {
         segment.reads_inputs = true;
         program_.input_used[operand.offset] = true;
       }
+  }
+
+  // Each as soon as it is there: behind its producer, or at once if it was received.
+  void append_sends(Segment& segment, const SegmentPlan& plan, NodeId producer) {
+    for (const Transfer& send : plan.sends)
+      if (graph().value(send.value).producer == producer) append_transfer(segment, send, false);
   }
 
   void append_transfer(Segment& segment, Transfer transfer, bool receive) {
@@ -249,15 +258,17 @@ class Builder {
   }
 
   void append_schedule() {
-    std::vector<int64_t> chunk_base(slot_bytes_.size() + 1);
+    std::vector<ChunkSlots> slots(slot_bytes_.size() + 1);  // by chunk, where they begin
     for (size_t chunk = 0; chunk < slot_bytes_.size(); ++chunk) {
-      int slots = 0;
+      int count = 0;
       for (const Turn& turn : turns_)
         if (plans_[turn.segment].chunk == static_cast<int>(chunk))
-          slots = std::max(slots, turn.slot + 1);
-      chunk_base[chunk + 1] = chunk_base[chunk] + slots * slot_bytes_[chunk];
+          count = std::max(count, turn.slot + 1);
+      slots[chunk + 1] = {slots[chunk].number + count,
+                          slots[chunk].offset + count * slot_bytes_[chunk]};
     }
-    program_.slot_bytes = chunk_base.back();
+    program_.slots = slots.back().number;
+    program_.slot_bytes = slots.back().offset;
     std::vector<int> seen(plans_.size()), last(plans_.size());
     for (size_t i = 0; i < turns_.size(); ++i) last[turns_[i].segment] = static_cast<int>(i);
     for (size_t i = 0; i < turns_.size(); ++i) {
@@ -266,7 +277,8 @@ class Builder {
       program_.schedule.push_back(
           {.segment = turn.segment,
            .micro_batch = turn.micro_batch,
-           .slot_offset = chunk_base[chunk] + turn.slot * slot_bytes_[chunk],
+           .slot = slots[chunk].number + turn.slot,
+           .slot_offset = slots[chunk].offset + turn.slot * slot_bytes_[chunk],
            .first = seen[turn.segment]++ == 0,
            .last = last[turn.segment] == static_cast<int>(i),
            .opens_slot = is_first_of_chunk(turn.segment)});
@@ -281,6 +293,11 @@ class Builder {
       if (plans_[s].chunk == plans_[segment].chunk) return false;
     return true;
   }
+
+  struct ChunkSlots {
+    int number = 0;
+    int64_t offset = 0;
+  };
 
   const FlatLayout& layout_;
   const BuildOptions& options_;

@@ -25,6 +25,28 @@ std::vector<ValueId> trained_in_order(const Graph& graph) {
   return order;
 }
 
+int chunk_of_gradient(const Graph& graph, ValueId parameter) {
+  const ValueId gradient = graph.find(graph.value(parameter).name + "/grad");
+  return graph.node(graph.value(gradient).producer).chunk;
+}
+
+// Takes those of the given names out, in the order of the names.
+std::vector<ValueId> take_out(const Graph& graph, const std::vector<std::string>& names,
+                              std::vector<ValueId>& order) {
+  std::vector<ValueId> taken;
+  for (const std::string& name : names)
+    if (const ValueId id = graph.find(name); std::erase(order, id) > 0) taken.push_back(id);
+  return taken;
+}
+
+std::vector<ValueId> take_out_partial(const Graph& graph, std::vector<ValueId>& order) {
+  const auto partial = std::ranges::stable_partition(
+      order, [&](ValueId id) { return !graph.value(id).partial_gradient; });
+  const std::vector<ValueId> taken(partial.begin(), partial.end());
+  order.erase(partial.begin(), partial.end());
+  return taken;
+}
+
 }  // namespace
 
 int64_t FlatLayout::parameter_count() const {
@@ -51,7 +73,8 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout) {
   return all;
 }
 
-FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree) {
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
+                            const std::vector<std::string>& last) {
   FlatLayout layout;
   int64_t offset = 0;
   const auto place = [&](ValueId id, bool trained) {
@@ -63,7 +86,8 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                                  .offset = offset,
                                  .elements = value.type.elements(),
                                  .gradient_offset = offset,
-                                 .trained = trained});
+                                 .trained = trained,
+                                 .partial_gradient = value.partial_gradient});
     offset += round_up(value.type.elements(), kElementAlignment);
   };
   const auto close_bucket = [&] {
@@ -77,16 +101,28 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
                               .end_parameter = static_cast<int>(layout.parameters.size())});
   };
 
-  const std::vector<ValueId> trained = trained_in_order(graph);
-  for (ValueId id : trained) {
-    place(id, true);
-    const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
-    if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+  int chunk = 0;
+  std::vector<ValueId> others = trained_in_order(graph);
+  std::vector<ValueId> tail = take_out(graph, last, others);
+  std::vector<ValueId> partial = take_out_partial(graph, others);
+  for (const auto* part : {&others, &partial, &tail}) {
+    for (ValueId id : *part) {
+      // A bucket's gradients are made in one chunk, so that it is full when that one is done.
+      if (const int its = chunk_of_gradient(graph, id); its != chunk) {
+        close_bucket();
+        chunk = its;
+      }
+      place(id, true);
+      const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
+      if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+    }
+    close_bucket();
   }
-  close_bucket();
   layout.trained_elements = layout.gradient_elements = offset;
   for (ValueId id : graph.with_role(Role::kParameter))
-    if (std::ranges::find(trained, id) == trained.end()) place(id, false);
+    if (std::ranges::find(layout.parameters, graph.value(id).name, &FlatParameter::name) ==
+        layout.parameters.end())
+      place(id, false);
   layout.total_elements = offset;
   return layout;
 }

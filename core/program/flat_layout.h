@@ -4,7 +4,8 @@
 // gradients and moments mirror it with the SAME element offsets. The buffer is a list of buckets of
 // whole parameters, each padded to degree x 128 elements so that it cuts into `degree` aligned
 // slices. Padding is zero and stays zero. Frozen parameters lie behind the last bucket: they have
-// no gradient, moment or bucket.
+// no gradient, moment or bucket. Parameters whose gradients are partial sums over the tensor axis
+// lie in buckets of their own, behind the others, so that they lie alike on all ranks of it.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,7 @@ struct FlatParameter {
   int64_t elements = 0;
   int64_t gradient_offset = 0;  // elements from the start of the gradient arena
   bool trained = true;
+  bool partial_gradient = false;  // Value::partial_gradient
 
   const Shape& whole_shape() const { return slice.is_whole() ? shape : slice.logical; }
 };
@@ -59,6 +61,9 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
-FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree);
+// Parameters of `last`, where they are trained, come behind all others, in that order and in
+// buckets of their own.
+FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
+                            const std::vector<std::string>& last = {});
 
 }  // namespace trireme::core

@@ -5,10 +5,8 @@
 namespace trireme::core {
 namespace {
 
-std::string describe(const Program& program, const Transfer& transfer) {
-  return fmt::format("{} of {} {} peer {}", transfer.receive ? "recv" : "send",
-                     program.graph.value(transfer.value).name, transfer.receive ? "from" : "to",
-                     transfer.peer);
+std::string describe(const Transfer& transfer) {
+  return fmt::format("{} of {}", transfer.receive ? "recv" : "send", transfer.what);
 }
 
 }  // namespace
@@ -36,13 +34,13 @@ std::string describe(const Program& program, const Segment& segment, int pc) {
       return fmt::format("{} of {}", name_of(node.op->exchange()->kind), node.name);
     }
     case InstructionKind::kTransfer:
-      return describe(program, program.transfers[instruction.index]);
+      return describe(program.transfers[instruction.index]);
     case InstructionKind::kCollective: {
       const PlannedCollective& collective = program.collectives[instruction.index];
       return fmt::format("{} of {}", name_of(collective.kind), collective.what);
     }
     case InstructionKind::kJoin:
-      return "wait for the reductions";
+      return "wait for the other ranks";
     case InstructionKind::kWait:
       return fmt::format("wait for {}", program.collectives[instruction.index].what);
     case InstructionKind::kAccumulate:

@@ -64,6 +64,7 @@ struct Transfer {
   int peer = 0;      // in the group
   bool down = true;  // an activation; else a gradient
   bool receive = false;
+  std::string what;  // "conv1 to chunk 1", the same at both ends
 };
 
 // to += from, or to = from with the step's first micro-batch; f32.
@@ -115,6 +116,7 @@ struct Segment {
 struct ScheduleEntry {
   int segment = 0;
   int micro_batch = 0;
+  int slot = 0;                      // of all chunks' slots
   int64_t slot_offset = 0;           // bytes from the slot arena's start
   bool first = false, last = false;  // of the step's micro-batches in this segment
   bool opens_slot = false;  // overwrites what an earlier micro-batch left, and may still be sending
@@ -139,6 +141,7 @@ struct Program {
   int64_t micro_batch = 0;  // samples
   int micro_batches = 1;    // in a step
   int input_sets = 1;       // batches that are in use at one time
+  int slots = 1;            // of all chunks
   int64_t slot_bytes = 0;   // of all slots together
   int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0, gathered_bytes = 0;
   std::vector<StatePlace> states;  // in the order of the graph's values

@@ -14,9 +14,9 @@ struct SegmentPlan {
   int chunk = 0;                   // whose activation slots it works in
   std::vector<NodeId> nodes;       // in the order in which they run
   std::vector<Transfer> receives;  // before the first node
+  std::vector<Transfer> sends;     // each once it is made, which one of the nodes does, or received
   // Values that lie elsewhere in this segment than in others: gathered parameters.
   std::vector<std::pair<ValueId, Location>> locations;
-  std::vector<Transfer> sends;  // after the last
 };
 
 // Forward, then backward, of the whole graph: two segments of chunk 0.

@@ -71,6 +71,8 @@ class StoragePlanner {
   // A value is in use until its last reader, or the last reader of a view of it, has run.
   void find_last_uses() {
     last_use_.assign(graph_.values().size(), -1);
+    for (const SegmentPlan& segment : segments_)  // what is passed on, no node here may ever read
+      for (const Transfer& send : segment.sends) use(send.value, chunk_end_[segment.chunk]);
     for (size_t s = segments_.size(); s-- > 0;) {
       const std::vector<NodeId>& nodes = segments_[s].nodes;
       for (size_t n = nodes.size(); n-- > 0;) {

@@ -21,6 +21,21 @@ int allowed_threads() {
   return std::max(1, CPU_COUNT(&set));
 }
 
+class CpuMark : public Mark {
+ public:
+  void record(Stream stream) override {
+    comm_ = stream.cpu();
+    if (comm_ != nullptr) ticket_ = comm_->submitted;
+  }
+  void hold(Stream) override {
+    if (comm_ != nullptr) wait_for(*comm_, ticket_);
+  }
+
+ private:
+  CpuStream* comm_ = nullptr;
+  int64_t ticket_ = 0;
+};
+
 class CpuDevice : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : allowed_threads()) {
@@ -44,6 +59,8 @@ class CpuDevice : public Device {
   void synchronize(Stream stream) override {
     if (CpuStream* comm = stream.cpu()) wait_for(*comm, comm->submitted);
   }
+
+  std::unique_ptr<Mark> make_mark() override { return std::make_unique<CpuMark>(); }
 
   void copy_in(void* device, const void* host, int64_t bytes, Stream) override {
     std::memcpy(device, host, static_cast<size_t>(bytes));

@@ -47,6 +47,16 @@ class Buffer {
   int64_t bytes_ = 0;
 };
 
+// A point in a stream's work that can be waited for, however much is put on the stream behind it.
+// Made before a run; recorded and waited for any number of times.
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  virtual void record(Stream stream) = 0;
+  // As Device::order, for the work before the last record(); nothing if there was none.
+  virtual void hold(Stream later) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -58,6 +68,7 @@ class Device {
   // wait, except that on the CPU the compute stream is the host. Rethrows a transport's failure.
   virtual void order(Stream earlier, Stream later) = 0;
   virtual void synchronize(Stream stream) = 0;
+  virtual std::unique_ptr<Mark> make_mark() = 0;
 
   // Copies between host and device memory in stream order. Host memory must stay as it is until
   // the stream is synchronized.

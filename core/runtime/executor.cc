@@ -30,6 +30,9 @@ Executor::Executor(const Program& program, Device& device, Transport& transport,
       const int64_t bytes = program.graph.type(program.inputs[input]).bytes();
       device_inputs_.emplace_back(device, program.input_used[input] ? bytes : 0);
     }
+  if (!program.transfers.empty()) sent_.resize(program.slots);
+  for (auto& marks : sent_)
+    for (std::unique_ptr<Mark>& mark : marks) mark = device.make_mark();
   make_kernels(seed);
 }
 
@@ -56,7 +59,11 @@ void Executor::make_kernels(uint64_t seed) {
     accumulations_.push_back({make_kernel(Scale(1), types, device_.kernel_context()),
                               make_kernel(Add(), types, device_.kernel_context())});
   }
-  tickets_.resize(program_.collectives.size());
+  started_.resize(program_.collectives.size());
+  for (const Segment& segment : program_.segments)
+    for (const Instruction& instruction : segment.instructions)
+      if (instruction.kind == InstructionKind::kWait)
+        started_[instruction.index] = device_.make_mark();
   operands_.resize(most_operands);
 }
 
@@ -121,9 +128,9 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
   const int64_t place = place_.load(std::memory_order_relaxed) >> 32 << 32;
   slot_offset_ = entry.slot_offset;
   first_input_ = (entry.micro_batch % input_sets_) * program_.inputs.size();
-  if (entry.opens_slot && !program_.transfers.empty()) {
+  if (entry.opens_slot && !sent_.empty()) {
     place_.store(place | kOpeningSlot, std::memory_order_relaxed);
-    for (StreamRole role : {StreamRole::kSendDown, StreamRole::kSendUp}) join(role);
+    open_slot(entry.slot);
   }
   for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
     const Instruction& instruction = segment.instructions[pc];
@@ -138,7 +145,7 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
         run_exchange(segment, instruction);
         break;
       case InstructionKind::kTransfer:
-        run_transfer(instruction.index, instruction.stream);
+        run_transfer(instruction.index, instruction.stream, entry.slot);
         break;
       case InstructionKind::kCollective:
         run_collective(instruction.index, instruction.stream);
@@ -203,7 +210,7 @@ void Executor::run_exchange(const Segment& segment, const Instruction& instructi
   join(instruction.stream);
 }
 
-void Executor::run_transfer(int index, StreamRole role) {
+void Executor::run_transfer(int index, StreamRole role, int slot) {
   const Transfer& transfer = program_.transfers[index];
   const Value& value = program_.graph.value(transfer.value);
   void* const data = address(program_.transfer_locations[index]);
@@ -214,7 +221,8 @@ void Executor::run_transfer(int index, StreamRole role) {
           .send = data,
           .recv = data,
           .count = value.type.elements()},
-         value.name.c_str(), role);
+         transfer.what.c_str(), role);
+  if (!transfer.receive) sent_[slot][transfer.down ? 0 : 1]->record(device_.stream(role));
 }
 
 void Executor::run_collective(int index, StreamRole role) {
@@ -224,17 +232,12 @@ void Executor::run_collective(int index, StreamRole role) {
   submit({planned.kind, planned.op, planned.dtype, planned.group, 0,
           in_place ? received : address(planned.send), received, planned.count},
          planned.what.c_str(), role);
-  if (const CpuStream* comm = device_.stream(role).cpu()) tickets_[index] = comm->submitted;
+  if (started_[index]) started_[index]->record(device_.stream(role));
 }
 
-// On a GPU for all that is on the stream: an event for each collective would let more overlap.
 void Executor::wait_for_collective(int index, StreamRole role) {
   joined_.store(role, std::memory_order_relaxed);
-  const Stream stream = device_.stream(role);
-  if (CpuStream* comm = stream.cpu())
-    wait_for(*comm, tickets_[index]);
-  else
-    device_.order(stream, device_.stream(StreamRole::kCompute));
+  started_[index]->hold(device_.stream(StreamRole::kCompute));
 }
 
 void Executor::accumulate(int index, bool first) {
@@ -253,6 +256,15 @@ void Executor::accumulate(int index, bool first) {
 void Executor::join(StreamRole role) {
   joined_.store(role, std::memory_order_relaxed);
   device_.order(device_.stream(role), device_.stream(StreamRole::kCompute));
+}
+
+// What the slot held before has left it. Later sends may wait for receives that other ranks come to
+// only once this one goes on.
+void Executor::open_slot(int slot) {
+  for (const bool down : {true, false}) {
+    joined_.store(down ? StreamRole::kSendDown : StreamRole::kSendUp, std::memory_order_relaxed);
+    sent_[slot][down ? 0 : 1]->hold(device_.stream(StreamRole::kCompute));
+  }
 }
 
 void Executor::run_kernel(const Segment& segment, const Instruction& instruction,

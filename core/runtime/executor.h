@@ -62,12 +62,13 @@ class Executor {
   std::unique_ptr<Kernel> make_kernel(const Op& op, const NodeTypes& types,
                                       const KernelContext& context) const;
   void join(StreamRole role);
-  void wait_for_collective(int index, StreamRole role);
   void accumulate(int index, bool first);
+  void open_slot(int slot);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
-  void run_transfer(int index, StreamRole role);
+  void run_transfer(int index, StreamRole role, int slot);
   void run_collective(int index, StreamRole role);
+  void wait_for_collective(int index, StreamRole role);
   std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
@@ -94,8 +95,10 @@ class Executor {
     std::unique_ptr<Kernel> copy, add;
   };
   std::vector<AccumulationKernels> accumulations_;
-  std::vector<int64_t> tickets_;  // of the collectives, on their CPU stream
-  std::vector<void*> operands_;   // of the kernel being run
+  std::vector<void*> operands_;  // of the kernel being run
+  // By slot: the last of the sends from it, down and up.
+  std::vector<std::array<std::unique_ptr<Mark>, 2>> sent_;
+  std::vector<std::unique_ptr<Mark>> started_;  // by collective, if a kWait names it
   // What the host waits for: the calls that were put on a comm stream last, by ticket.
   struct RecentCall {
     std::atomic<CollectiveKind> kind{};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/runtime/state_size.h"
 
 namespace trireme::core {
 
@@ -17,17 +18,28 @@ bool StateSharding::splits(StateBuffer buffer) const {
   }
 }
 
+int64_t state_elements(const FlatLayout& layout, const StateSharding& sharding, StateBuffer which) {
+  const int64_t frozen = layout.total_elements - layout.trained_elements;
+  const int64_t owned = sharding.map.elements();
+  switch (which) {
+    case StateBuffer::kParameters:
+      return sharding.zero >= 3 ? owned + frozen : layout.total_elements;
+    case StateBuffer::kGradients:
+      return layout.gradient_elements;
+    default:
+      return sharding.zero >= 1 ? owned : layout.trained_elements;
+  }
+}
+
 FlatState::FlatState(Device& device, const FlatLayout& layout, const StateSharding& sharding,
                      int moments)
     : device_(device), layout_(layout), sharding_(sharding) {
-  const auto add = [&](int64_t elements) {
-    buffers_.emplace_back(device, elements * size_of(DType::kF32));
+  const auto add = [&](StateBuffer which) {
+    buffers_.emplace_back(device, state_elements(layout, sharding, which) * size_of(DType::kF32));
   };
-  const int64_t frozen = layout.total_elements - layout.trained_elements;
-  const int64_t owned = sharding.map.elements();
-  add(sharding.zero >= 3 ? owned + frozen : layout.total_elements);
-  add(layout.gradient_elements);
-  for (int i = 0; i < moments; ++i) add(sharding.zero >= 1 ? owned : layout.trained_elements);
+  add(StateBuffer::kParameters);
+  add(StateBuffer::kGradients);
+  for (int i = 0; i < moments; ++i) add(StateBuffer::kMoment1);
 }
 
 const Buffer& FlatState::buffer(StateBuffer which) const {

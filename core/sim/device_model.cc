@@ -113,18 +113,21 @@ const DeviceModel& find_device(std::string_view name) {
   fail("[device] \"{}\" is neither a file nor a known device; there are: {}", name, names);
 }
 
-double node_seconds(const DeviceModel& device, const Op& op, const NodeTypes& types) {
-  if (op.view_of() >= 0) return 0;
-  const Cost cost = op.cost(types);
-  if (const auto found = device.ops.find(op.type());
-      found != device.ops.end() && !found->second.empty())
+double work_seconds(const DeviceModel& device, std::string_view type, const Cost& cost,
+                    DType dtype) {
+  if (const auto found = device.ops.find(type); found != device.ops.end() && !found->second.empty())
     return from_samples(found->second, cost);
-  DType dtype = DType::kF32;
-  for (const ValueType& type : types.inputs)
-    if (type.dtype == DType::kBF16 || type.dtype == DType::kF16) dtype = type.dtype;
   const double arithmetic = static_cast<double>(cost.flops) / device.arithmetic(dtype).reached;
   return device.op_seconds +
          std::max(arithmetic, static_cast<double>(cost.bytes) / device.bytes_per_second);
+}
+
+double node_seconds(const DeviceModel& device, const Op& op, const NodeTypes& types) {
+  if (op.view_of() >= 0) return 0;
+  DType dtype = DType::kF32;
+  for (const ValueType& type : types.inputs)
+    if (type.dtype == DType::kBF16 || type.dtype == DType::kF16) dtype = type.dtype;
+  return work_seconds(device, op.type(), op.cost(types), dtype);
 }
 
 double transfer_seconds(const DeviceModel& device, CollectiveKind kind, int64_t bytes,

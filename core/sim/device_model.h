@@ -57,8 +57,11 @@ struct DeviceModel {
 std::span<const DeviceModel> known_devices();
 const DeviceModel& find_device(std::string_view name);
 
-// Seconds of one node: of the samples of its type, weighted by how near they are in flops and
-// bytes (as logarithms), else op_seconds + max(flops / rate, bytes / bandwidth).
+// Seconds of work of one type: of the samples of the type, weighted by how near they are in flops
+// and bytes (as logarithms), else op_seconds + max(flops / rate, bytes / bandwidth).
+double work_seconds(const DeviceModel& device, std::string_view type, const Cost& cost,
+                    DType dtype = DType::kF32);
+// The same of a node; 0 for views.
 double node_seconds(const DeviceModel& device, const Op& op, const NodeTypes& types);
 
 // A group as a link sees it.

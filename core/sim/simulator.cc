@@ -87,6 +87,8 @@ class Simulator {
       for (int stream = 0; stream < kSimStreams; ++stream)
         if ((task.waits & stream_bit(stream)) && stream != task.stream && last[stream] >= 0)
           state.dependencies.push_back(last[stream]);
+      if (task.after >= 0 && tasks[task.after].stream != task.stream)
+        state.dependencies.push_back(task.after);
       needs.dependencies = static_cast<int>(state.dependencies.size()) - needs.first_dependency;
       if (task.kind != SimTask::Kind::kCompute) join_channel(rank, i, task, needs);
       state.lanes[task.stream].tasks.push_back(i);

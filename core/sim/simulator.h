@@ -27,6 +27,7 @@ struct SimTask {
   Kind kind = Kind::kCompute;
   uint8_t stream = 0;  // below kSimStreams
   uint16_t waits = 0;  // bit i: for all that was issued to stream i before this task
+  int32_t after = -1;  // a task of this rank, issued before, to wait for besides; -1: none
   int32_t group = -1;  // of a communication: in SimWorld::groups
   int32_t peer = -1;   // of kSend and kRecv: the other end, a simulated rank
   int32_t label = -1;  // the caller's own

@@ -28,33 +28,32 @@ std::optional<Failure> failure_of(const std::function<void()>& step) {
 
 constexpr int32_t kNobody = std::numeric_limits<int32_t>::max();
 
-int32_t lowest_that(comm::Communicator& group, bool failed) {
-  int32_t lowest = failed ? group.rank() : kNobody;
+// Nothing if the step succeeded on every rank. The message is only there on the rank that failed.
+std::optional<GroupFailure> run_together(comm::Communicator& group,
+                                         const std::function<void()>& step) {
+  const std::optional<Failure> failure = failure_of(step);
+  int32_t lowest = failure ? group.rank() : kNobody;
   group.all_reduce(std::span(&lowest, 1), core::ReduceOp::kMin, {}, "agreement");
-  return lowest;
+  if (lowest == kNobody) return std::nullopt;
+  int32_t code = failure ? static_cast<int32_t>(failure->code) : 0;
+  group.broadcast(std::span(&code, 1), lowest, {}, "agreement");
+  return GroupFailure{lowest, failure ? failure->message : "", static_cast<ExitCode>(code)};
 }
 
 }  // namespace
 
 void agree(comm::Communicator& group, const std::function<void()>& step) {
-  const std::optional<Failure> failure = failure_of(step);
-  const int32_t lowest = lowest_that(group, failure.has_value());
-  if (lowest == kNobody) return;
-  int32_t code = failure ? static_cast<int32_t>(failure->code) : 0;
-  group.broadcast(std::span(&code, 1), lowest, {}, "agreement");
-  if (lowest == group.rank()) throw AgreedFailure(failure->message, failure->code);
-  throw PeerFailed(static_cast<ExitCode>(code));
+  const std::optional<GroupFailure> failure = run_together(group, step);
+  if (!failure) return;
+  if (failure->rank == group.rank()) throw AgreedFailure(failure->message, failure->code);
+  throw PeerFailed(failure->code);
 }
 
 std::optional<GroupFailure> try_together(comm::Communicator& group,
                                          const std::function<void()>& step) {
-  const std::optional<Failure> failure = failure_of(step);
-  const int32_t lowest = lowest_that(group, failure.has_value());
-  if (lowest == kNobody) return std::nullopt;
-  int32_t code = failure ? static_cast<int32_t>(failure->code) : 0;
-  group.broadcast(std::span(&code, 1), lowest, {}, "agreement");
-  return GroupFailure{lowest, broadcast_text(group, failure ? failure->message : "", lowest),
-                      static_cast<ExitCode>(code)};
+  std::optional<GroupFailure> failure = run_together(group, step);
+  if (failure) failure->message = broadcast_text(group, failure->message, failure->rank);
+  return failure;
 }
 
 std::string broadcast_text(comm::Communicator& group, const std::string& text, int root) {

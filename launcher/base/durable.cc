@@ -37,7 +37,13 @@ void NewFile::write(const void* data, int64_t bytes) {
     if (put <= 0) fail_on_file("write", path_, put == 0 ? ENOSPC : errno);
     from += put;
     bytes -= put;
+    written_ += put;
   }
+}
+
+void NewFile::start_flush() {
+  ::sync_file_range(file_.get(), flushing_, written_ - flushing_, SYNC_FILE_RANGE_WRITE);
+  flushing_ = written_;
 }
 
 // Never tried again: after a failure the system may have dropped what it could not write.

@@ -27,12 +27,15 @@ class NewFile {
   explicit NewFile(std::filesystem::path path);
 
   void write(const void* data, int64_t bytes);
+  // A hint that the disk may start with what was written so far; flush() says whether it did.
+  void start_flush();
   // Waits until it is on the disk.
   void flush();
 
  private:
   std::filesystem::path path_;
   FileDescriptor file_;
+  int64_t written_ = 0, flushing_ = 0;
 };
 
 // The same for a text: written whole, and on the disk.

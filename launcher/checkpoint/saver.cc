@@ -31,7 +31,6 @@ Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& de
              std::map<int64_t, double> judged)
     : group_(group),
       session_(session),
-      device_(device),
       store_(std::move(store)),
       options_(std::move(options)),
       judged_(std::move(judged)) {
@@ -53,8 +52,7 @@ Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& de
 }
 
 Saver::~Saver() {
-  if (written_.valid()) written_.wait();
-  if (committed_.valid()) committed_.wait();
+  if (work_.valid()) work_.wait();
   if (phase_ == Phase::kWriting && leads()) store_.abandon(temporary_);
 }
 
@@ -68,9 +66,8 @@ void Saver::begin(const Counters& counters) {
   for (int shard = 0; shard < group_.size(); ++shard)
     report_.bytes += shard_bytes(manifest_.plan, shard);
   if (!open_folder()) return;
-  snapshot();
-  phase_ = Phase::kWriting;
-  written_ = std::async(std::launch::async, [this] { return write(); });
+  session_.read_state(ranges_, buffer_.get());
+  enter(Phase::kWriting, true, &Saver::write);
   report_.stall_ms = milliseconds_since(start);
   if (options_.wait) finish();
 }
@@ -90,19 +87,16 @@ bool Saver::open_folder() {
   return true;
 }
 
-void Saver::snapshot() { session_.read_state(ranges_, buffer_.get()); }
+void Saver::enter(Phase phase, bool takes_part, void (Saver::*work)()) {
+  phase_ = phase;
+  if (takes_part) work_ = std::async(std::launch::async, work, this);
+}
 
-// On the writing thread.
-Saver::Written Saver::write() const {
+void Saver::write() {
   check_finite();
-  Written written;
-  Clock::time_point start = Clock::now();
-  written.record = write_shard(temporary_, group_.rank(), manifest_.plan, pieces_);
-  written.write_ms = milliseconds_since(start);
-  start = Clock::now();
-  verify_shard(temporary_, group_.rank(), written.record);
-  written.verify_ms = milliseconds_since(start);
-  return written;
+  const Clock::time_point start = Clock::now();
+  written_ = write_shard(temporary_, group_.rank(), manifest_.plan, pieces_);
+  report_.write_ms = milliseconds_since(start);
 }
 
 void Saver::check_finite() const {
@@ -116,49 +110,47 @@ void Saver::check_finite() const {
 }
 
 core::Votes Saver::votes() const {
-  if (phase_ == Phase::kWriting && ready(written_)) return {.save_done = 1};
-  if (phase_ == Phase::kCommitting && leads() && ready(committed_)) return {.save_done = 1};
+  if (work_.valid() && ready(work_)) return {.save_done = 1};
   return {};
 }
 
 void Saver::advance(const core::Votes& sums) {
-  if (phase_ == Phase::kWriting && sums.save_done >= group_.size())
-    collect();
-  else if (phase_ == Phase::kCommitting && sums.save_done >= 1)
-    settle();
+  if (phase_ != Phase::kIdle && sums.save_done >= (all_work() ? group_.size() : 1)) next();
 }
 
 bool Saver::finish() {
-  if (phase_ == Phase::kWriting) collect();
-  if (phase_ == Phase::kCommitting) settle();
+  while (phase_ != Phase::kIdle) next();
   return report_.committed() && last_committed_ == report_.step;
 }
 
-// Every rank has written, or failed to: the checksums go to rank 0.
-void Saver::collect() {
-  Written mine;
-  const auto failure = try_together(group_, [&] { mine = written_.get(); });
-  if (failure) {
-    if (leads()) store_.abandon(temporary_);
-    return end(failure->message);
-  }
-  report_.write_ms = mine.write_ms;
-  report_.verify_ms = mine.verify_ms;
-  gather(mine.record);
-  phase_ = Phase::kCommitting;
-  if (leads()) committed_ = std::async(std::launch::async, [this] { commit(); });
-}
-
-void Saver::settle() {
-  const auto failure = try_together(group_, [&] {
-    if (leads()) committed_.get();
+// Ends the phase, on all ranks, and enters the next.
+void Saver::next() {
+  const auto failure = try_together(group_, [this] {
+    if (work_.valid()) work_.get();
   });
-  end(failure ? failure->message : "");
+  if (failure) {
+    if (phase_ == Phase::kWriting && leads()) store_.abandon(temporary_);
+    const bool stands = phase_ == Phase::kVerifying;
+    return end(failure->message + (stands ? set_aside() : ""));
+  }
+  switch (phase_) {
+    case Phase::kIdle:
+      return;
+    case Phase::kWriting:
+      gather();
+      return enter(Phase::kCommitting, leads(), &Saver::commit);
+    case Phase::kCommitting:
+      return enter(Phase::kVerifying, true, &Saver::verify);
+    case Phase::kVerifying:
+      return enter(Phase::kPruning, leads(), &Saver::prune);
+    case Phase::kPruning:
+      return end("");
+  }
 }
 
 // Records of different lengths, padded to the longest.
-void Saver::gather(const ShardRecord& mine) {
-  std::vector<uint64_t> words = mine.words();
+void Saver::gather() {
+  std::vector<uint64_t> words = written_.words();
   int64_t longest = static_cast<int64_t>(words.size());
   group_.all_reduce(std::span(&longest, 1), core::ReduceOp::kMax, {}, "checkpoint");
   std::vector<int64_t> padded(words.begin(), words.end());
@@ -173,22 +165,46 @@ void Saver::gather(const ShardRecord& mine) {
   }
 }
 
-// On rank 0's thread.
+void Saver::check_ownership() const {
+  if (options_.owns_run && !options_.owns_run())
+    throw SystemError(
+        "[checkpoint] RUN/lock belongs to another run by now; nothing is committed or removed");
+}
+
 void Saver::commit() {
   try {
-    if (options_.owns_run && !options_.owns_run())
-      throw SystemError(
-          "[checkpoint] RUN/lock belongs to another run by now; nothing is committed");
+    check_ownership();
     store_.commit(temporary_, report_.step, encode(manifest_), text_of(manifest_));
   } catch (...) {
     store_.abandon(temporary_);
     throw;
   }
+  report_.save_ms = milliseconds_since(began_);
+}
+
+void Saver::verify() {
+  const Clock::time_point start = Clock::now();
+  verify_shard(store_.folder() / CheckpointStore::name_of(report_.step), group_.rank(), written_);
+  report_.verify_ms = milliseconds_since(start);
+}
+
+void Saver::prune() {
   if (!std::isnan(manifest_.counters.judged)) judged_[report_.step] = manifest_.counters.judged;
   try {
+    check_ownership();
     store_.prune(options_.retention, best_first());
   } catch (const SystemError& error) {  // an old checkpoint too many is no failure
     report_.warning = error.what();
+  }
+}
+
+// Takes what was committed and does not read back out of the way. Returns words on where it is.
+std::string Saver::set_aside() const {
+  if (!leads()) return "";
+  try {
+    return fmt::format("; it was set aside as {}", store_.set_aside(report_.step).string());
+  } catch (const SystemError& error) {
+    return fmt::format("; {}", error.what());
   }
 }
 
@@ -204,8 +220,7 @@ std::vector<int64_t> Saver::best_first() const {
 void Saver::end(const std::string& failure) {
   phase_ = Phase::kIdle;
   report_.failure = failure;
-  report_.save_ms = milliseconds_since(began_);
-  if (options_.wait) report_.stall_ms = report_.save_ms;
+  if (options_.wait) report_.stall_ms = milliseconds_since(began_);
   if (report_.committed()) last_committed_ = report_.step;
   if (leads() && options_.report) options_.report(report_);
   failures_ = report_.committed() ? 0 : failures_ + 1;

@@ -1,15 +1,16 @@
 // Saves checkpoints of a run: every rank its shard, rank 0 the manifest, while training goes on.
 //
 //   begin      between two steps: rank 0 makes the folder; each rank copies its share of the state
-//   writing    a thread a rank writes, flushes and reads back its shard; a rank whose thread is
-//              through votes for it with every step
-//   committing once all have voted: if all succeeded, the shards' checksums go to rank 0, whose
-//              thread writes the manifest and renames the folder; then it votes
-//   idle       after the step at which the sum of the votes says so
+//   writing    a thread a rank writes and flushes its shard
+//   committing if all succeeded, the shards' checksums go to rank 0, whose thread writes the
+//              manifest and renames the folder: from then on the checkpoint stands
+//   verifying  a thread a rank reads its shard back from the disk
+//   pruning    if all read what they wrote, rank 0's thread removes older checkpoints. If not, the
+//              new one is set aside, and the older ones stay
 //
-// Every change of phase happens on sums that all ranks see after the same step, so that the ranks
-// agree on what is saved without waiting for each other. One save is under way at a time: the next
-// begin() waits for it.
+// A rank whose thread is through votes for it with every step. Every change of phase happens on
+// sums that all ranks see after the same step, so that the ranks agree on what is saved without
+// waiting for each other. One save is under way at a time: the next begin() waits for it.
 //
 // A save that fails (a full disk) leaves the checkpoints that are there and is reported;
 // max_failures of them in a row end the run.
@@ -38,18 +39,19 @@ struct SaveReport {
   int64_t bytes = 0;     // of all shards
   double stall_ms = 0;   // that training waited
   double write_ms = 0;   // until rank 0's shard was on the disk
-  double verify_ms = 0;  // and had been read back
   double save_ms = 0;    // from the begin to the commit
-  std::string failure;   // empty: it is committed
+  double verify_ms = 0;  // after it, to read rank 0's shard back
+  std::string failure;   // empty: it is committed, and was read back
   std::string warning;   // old checkpoints that could not be removed
   bool committed() const { return failure.empty(); }
 };
 
 struct SaverOptions {
-  bool wait = false;  // until each save is committed, before training goes on
+  bool wait = false;  // until each save is committed and verified, before training goes on
   RetentionOptions retention;
   int64_t max_failures = 3;
-  // Whether this process still owns the run; asked before a commit. Rank 0.
+  // Whether this process still owns the run; asked before a commit and before anything
+  // is removed. Rank 0.
   std::function<bool()> owns_run;
   // Rank 0, on the training thread.
   std::function<void(const SaveReport&)> report;
@@ -78,27 +80,28 @@ class Saver {
   int64_t last_committed() const { return last_committed_; }
 
  private:
-  enum class Phase { kIdle, kWriting, kCommitting };
-  struct Written {
-    ShardRecord record;
-    double write_ms = 0, verify_ms = 0;
-  };
+  enum class Phase { kIdle, kWriting, kCommitting, kVerifying, kPruning };
 
   bool leads() const { return group_.rank() == 0; }
+  bool all_work() const { return phase_ == Phase::kWriting || phase_ == Phase::kVerifying; }
   bool open_folder();
-  void snapshot();
-  Written write() const;
-  void check_finite() const;
-  void collect();
-  void settle();
-  void gather(const ShardRecord& mine);
+  void enter(Phase phase, bool takes_part, void (Saver::*work)());
+  void next();
+  void gather();
+  // On the saver's thread:
+  void write();
   void commit();
+  void verify();
+  void prune();
+
+  void check_finite() const;
+  void check_ownership() const;
+  std::string set_aside() const;
   void end(const std::string& failure);
   std::vector<int64_t> best_first() const;
 
   comm::Communicator& group_;
   core::Session& session_;
-  core::Device& device_;
   CheckpointStore store_;
   SaverOptions options_;
   std::map<int64_t, double> judged_;
@@ -107,13 +110,13 @@ class Saver {
   std::vector<core::StateRange> ranges_;  // of this rank's shard, in its order
   std::unique_ptr<float, std::function<void(float*)>> buffer_;
   std::vector<const std::byte*> pieces_;  // in the buffer
+  ShardRecord written_;                   // what this rank has written
   std::filesystem::path temporary_;
 
   Phase phase_ = Phase::kIdle;
+  std::future<void> work_;  // of this phase, if this rank takes part in it
   SaveReport report_;
   std::chrono::steady_clock::time_point began_{};
-  std::future<Written> written_;
-  std::future<void> committed_;
   int64_t failures_ = 0;
   int64_t last_committed_ = -1;
 };

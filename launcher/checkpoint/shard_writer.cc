@@ -58,6 +58,7 @@ void ShardFile::write(const std::byte* from, int64_t bytes) {
     record_.block_checksums.push_back(
         XXH3_64bits(from + at, static_cast<size_t>(std::min(kBlockBytes, bytes - at))));
   file_.write(from, bytes);
+  file_.start_flush();  // while checksums are taken of what follows
   record_.bytes += bytes;
 }
 

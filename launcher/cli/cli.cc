@@ -25,6 +25,8 @@ struct CommandLine {
   TrainArguments train;
   std::filesystem::path checkpoint;
   std::string help_path;
+  PlanArguments plan;
+  std::filesystem::path measure;  // of `doctor`
   CheckpointArguments look;
   GenerateArguments generate;
   WriteTokensArguments tokens;
@@ -50,6 +52,19 @@ void add_device(CLI::App& command, CommandLine& line) {
       ->type_name("DEVICE");
   command.add_flag("--share-gpu", line.train.share_gpu,
                    "Let several ranks drive one GPU (to test; slow)");
+}
+
+void add_plan(CLI::App& app, CommandLine& line) {
+  CLI::App* plan = app.add_subcommand(
+      "plan", "Memory, communication and time of a run before it runs: no device, no MPI");
+  add_job(*plan, line);
+  plan->add_option("--world", line.job.world, "Number of ranks; default: 1")
+      ->check(CLI::PositiveNumber);
+  plan->add_option("--device", line.plan.device,
+                   "cpu, a100, h100, h200, b200, or a file of `trireme doctor --measure`");
+  plan->add_option("--json", line.plan.json, "Write the plan to this file, unrounded");
+  plan->add_option("--timeline", line.plan.timeline,
+                   "Write one step to this file, for chrome://tracing or ui.perfetto.dev");
 }
 
 void add_generate(CLI::App& app, CommandLine& line) {
@@ -119,6 +134,12 @@ void add_commands(CLI::App& app, CommandLine& line) {
 
   add_generate(app, line);
   add_data(app, line);
+  add_plan(app, line);
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "What this build and this machine have; with mpirun, of all ranks");
+  add_device(*doctor, line);
+  doctor->add_option("--measure", line.measure,
+                     "Time this machine and write what `trireme plan --device FILE` reads");
   add_checkpoint(app, line.look);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
@@ -175,9 +196,18 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
         [&](comm::World& world) { return generate(line.generate, extensions, world); });
   }
   if (app.got_subcommand("data")) write_tokens(line.tokens);
+  if (app.got_subcommand("doctor"))
+    return run_on_world([&](comm::World& world) {
+      examine_machine(world, line.train.device, line.measure);
+      return ExitCode::kDone;
+    });
   if (app.got_subcommand("checkpoint"))
     return run_checkpoint(*app.get_subcommand("checkpoint"), line.look);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);
+  if (app.got_subcommand("plan")) {
+    line.plan.job = line.job;
+    print_plan(line.plan, extensions);
+  }
   if (app.got_subcommand("summary")) print_summary(line.job, extensions);
   if (app.got_subcommand("help")) std::fputs(help(line.help_path).c_str(), stdout);
   return 0;

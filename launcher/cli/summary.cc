@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "launcher/cli/commands.h"
 #include "launcher/job/load.h"
 #include "launcher/train/data_shapes.h"
@@ -14,11 +16,13 @@ struct Row {
   int64_t flops = 0;
 };
 
-Row row_of(const core::Graph& graph, const core::Node& node) {
+// A parameter that several layers share counts at the first of them, which `counted` remembers.
+Row row_of(const core::Graph& graph, const core::Node& node, std::set<core::ValueId>& counted) {
   Row row{.layer = node.name, .type = std::string(node.op->type())};
   row.output = graph.type(node.outputs.front()).shape.str();
   for (core::ValueId id : node.inputs)
-    if (id != core::kNoValue && graph.value(id).role == core::Role::kParameter)
+    if (id != core::kNoValue && graph.value(id).role == core::Role::kParameter &&
+        counted.insert(id).second)
       row.parameters += graph.type(id).elements();
   const std::vector<core::ValueType> inputs = graph.input_types(node);
   const std::vector<core::ValueType> outputs = graph.output_types(node);
@@ -45,8 +49,9 @@ void print_summary(const JobArguments& arguments, const Extensions& extensions) 
   fmt::print("{:<20} {:<24} {:<20} {:>12} {:>14}\n", "layer", "type", "output", "parameters",
              "flops forward");
   Row total;
+  std::set<core::ValueId> counted;
   for (const core::Node& node : graph.nodes()) {
-    const Row row = row_of(graph, node);
+    const Row row = row_of(graph, node, counted);
     fmt::print("{:<20} {:<24} {:<20} {:>12} {:>14}\n", row.layer, row.type, row.output,
                row.parameters, row.flops);
     total.parameters += row.parameters;

@@ -4,6 +4,7 @@
 #include "launcher/job/load.h"
 #include "launcher/train/data_shapes.h"
 #include "launcher/train/training_plan.h"
+#include "launcher/train/whole_tensors.h"
 
 namespace trireme::launcher {
 
@@ -14,8 +15,9 @@ void validate_job(const JobArguments& arguments, const Extensions& extensions) {
   const core::SessionPlan plan =
       plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models);
   fmt::print("{}: ok; {} parameters, {} steps of {} samples on {} rank{}\n", arguments.job.string(),
-             plan.layout.parameter_count(), run.total_steps, run.batch.global_batch,
-             arguments.world, arguments.world == 1 ? "" : "s");
+             parameter_count(plan), run.total_steps, run.batch.global_batch, arguments.world,
+             arguments.world == 1 ? "" : "s");
+  fmt::print("{}", explain_stages(job.options, data, run, extensions.models));
 }
 
 }  // namespace trireme::launcher

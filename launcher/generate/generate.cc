@@ -68,10 +68,10 @@ void check_room(const Generator& generator, size_t prompt, int64_t tokens) {
         prompt, tokens, generator.context(), std::max<int64_t>(room, 0));
 }
 
-void generate(Generator& generator, const Language& language, const GenerateArguments& arguments) {
+void generate(Generator& generator, TokenSampler& sampler, const Language& language,
+              const GenerateArguments& arguments) {
   const std::vector<int32_t> prompt = language.prompt(arguments);
   check_room(generator, prompt.size(), arguments.tokens);
-  TokenSampler sampler(arguments.sampling);
   for (int32_t token : prompt) language.print(token);
   const Clock::time_point start = Clock::now();
   std::span<const float> logits = generator.read(prompt);
@@ -93,6 +93,7 @@ void generate(Generator& generator, const Language& language, const GenerateArgu
 ExitCode generate(const GenerateArguments& arguments, const Extensions& extensions,
                   comm::World& world) {
   if (world.size() > 1) fail("[generate] runs on one rank, got {}", world.size());
+  TokenSampler sampler(arguments.sampling);  // refuses what the command line got wrong
   const std::filesystem::path& path = arguments.job.job;
   const LoadedJob job = parse_job(read_job_file(path), path, arguments.job.sets);
   Weights weights(arguments.checkpoint);
@@ -102,7 +103,7 @@ ExitCode generate(const GenerateArguments& arguments, const Extensions& extensio
                [&](const std::string& name, std::span<const float> values) {
                  generator.inference().set_parameter(name, values);
                });
-  generate(generator, Language(job.options, generator.vocabulary()), arguments);
+  generate(generator, sampler, Language(job.options, generator.vocabulary()), arguments);
   return ExitCode::kDone;
 }
 

@@ -153,7 +153,7 @@ void bind_optimizer(Io& io, OptimizerOptions& o) {
 }
 
 template <typename Io, typename Fields>
-void bind_rule(Io& io, const char* name, core::Schedule& o, core::ScheduleKind kind,
+void bind_rule(Io& io, std::string_view name, core::Schedule& o, core::ScheduleKind kind,
                Fields fields) {
   io.choice(
       name, o, core::Schedule{.kind = kind},
@@ -186,6 +186,9 @@ void bind_parallel(Io& io, ParallelOptions& o) {
   io("tensor", o.tensor);
   io("zero", o.zero);
   io("pipeline_schedule", o.pipeline_schedule);
+  io("virtual_stages", o.virtual_stages);
+  io("stages", o.stages);
+  io("sequence", o.sequence);
 }
 
 template <typename Io>
@@ -225,12 +228,9 @@ void bind_job(Io& io, JobOptions& o) {
 
 }  // namespace
 
-JobOptions read_options(const job::Job& job, const Places& places) {
-  JobOptions options;
-  options.places = places;
-  Reader reader(job, "", places);
+void read_options(const job::Job& job, JobOptions& options) {
+  Reader reader(job, "", options.places);
   bind_job(reader, options);
-  return options;
 }
 
 job::Job write_options(const JobOptions& options) {

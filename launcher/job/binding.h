@@ -9,8 +9,9 @@
 
 namespace trireme::launcher {
 
-// `places` gives layers and groups their SourcePlace and is copied into the result.
-JobOptions read_options(const job::Job& job, const Places& places);
+// `options` are as their initialiser left them but for their places, which give layers and groups
+// their SourcePlace.
+void read_options(const job::Job& job, JobOptions& options);
 job::Job write_options(const JobOptions& options);
 
 }  // namespace trireme::launcher

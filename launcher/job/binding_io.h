@@ -11,6 +11,7 @@
 #include <concepts>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -24,43 +25,29 @@ namespace trireme::launcher {
 template <typename T>
 concept Scalar = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::same_as<T, std::string>;
 
-// What both directions know: the message and its fields by name.
-class FieldAccess {
- protected:
-  using Field = google::protobuf::FieldDescriptor;
-
-  static const Field* field(const google::protobuf::Message& message, const char* name) {
-    const Field* found = message.GetDescriptor()->FindFieldByName(name);
-    ensure(found != nullptr, name);
-    return found;
-  }
-};
-
-class Reader : FieldAccess {
+class Reader {
  public:
   Reader(const google::protobuf::Message& message, std::string path, const Places& places)
-      : message_(message), path_(std::move(path)), places_(places) {}
+      : message_(message), path_(std::move(path)), places_(places) {
+    reflection().ListFields(message_, &given_);
+  }
 
-  bool has(const char* name) const {
-    const Field* f = field(message_, name);
-    return f->is_repeated() ? reflection().FieldSize(message_, f) > 0
-                            : reflection().HasField(message_, f);
+  bool has(std::string_view name) const { return given(name) != nullptr; }
+
+  template <Scalar T>
+  void operator()(std::string_view name, T& value) {
+    if (const Field* f = given(name)) value = get<T>(f);
   }
 
   template <Scalar T>
-  void operator()(const char* name, T& value) {
-    if (has(name)) value = get<T>(field(message_, name));
+  void operator()(std::string_view name, std::optional<T>& value) {
+    if (const Field* f = given(name)) value = get<T>(f);
   }
 
   template <Scalar T>
-  void operator()(const char* name, std::optional<T>& value) {
-    if (has(name)) value = get<T>(field(message_, name));
-  }
-
-  template <Scalar T>
-  void operator()(const char* name, std::vector<T>& values) {
-    if (!has(name)) return;
-    const Field* f = field(message_, name);
+  void operator()(std::string_view name, std::vector<T>& values) {
+    const Field* f = given(name);
+    if (f == nullptr) return;
     values.clear();
     for (int i = 0; i < reflection().FieldSize(message_, f); ++i) {
       if constexpr (std::same_as<T, std::string>)
@@ -73,7 +60,7 @@ class Reader : FieldAccess {
   }
 
   // One value for both axes, or two.
-  void pair(const char* name, int64_t& h, int64_t& w) {
+  void pair(std::string_view name, int64_t& h, int64_t& w) {
     std::vector<int64_t> values;
     (*this)(name, values);
     if (values.empty()) return;
@@ -83,16 +70,17 @@ class Reader : FieldAccess {
 
   // A message field, listed by `fields(io)`.
   template <typename Fields>
-  void message(const char* name, Fields fields) {
-    if (!has(name)) return;
-    Reader inner(reflection().GetMessage(message_, field(message_, name)), join_path(path_, name),
-                 places_);
+  void message(std::string_view name, Fields fields) {
+    const Field* f = given(name);
+    if (f == nullptr) return;
+    Reader inner(reflection().GetMessage(message_, f), join_path(path_, name), places_);
     fields(inner);
   }
 
   template <typename T, typename Fields>
-  void messages(const char* name, std::vector<T>& values, Fields fields) {
-    const Field* f = field(message_, name);
+  void messages(std::string_view name, std::vector<T>& values, Fields fields) {
+    const Field* f = given(name);
+    if (f == nullptr) return;
     for (int i = 0; i < reflection().FieldSize(message_, f); ++i) {
       Reader inner(reflection().GetRepeatedMessage(message_, f, i),
                    join_path(path_, name) + "[" + std::to_string(i) + "]", places_);
@@ -102,7 +90,7 @@ class Reader : FieldAccess {
 
   // One case of a oneof. It holds in `value` where `is(value)`; read, it starts from `start`.
   template <typename Variant, typename T, typename Is, typename Fields>
-  void choice(const char* name, Variant& value, T start, Is, Fields fields) {
+  void choice(std::string_view name, Variant& value, T start, Is, Fields fields) {
     message(name, [&](Reader& inner) {
       fields(inner, start);
       value = std::move(start);
@@ -112,6 +100,15 @@ class Reader : FieldAccess {
   void place(models::SourcePlace& place) { place.text = places_.of(path_); }
 
  private:
+  using Field = google::protobuf::FieldDescriptor;
+
+  // Null if the message does not have it. (That the schema knows the name is seen by the Writer.)
+  const Field* given(std::string_view name) const {
+    const auto found = std::ranges::find(
+        given_, name, [](const Field* f) -> std::string_view { return f->name(); });
+    return found == given_.end() ? nullptr : *found;
+  }
+
   const google::protobuf::Reflection& reflection() const { return *message_.GetReflection(); }
 
   template <typename T>
@@ -137,17 +134,18 @@ class Reader : FieldAccess {
   const google::protobuf::Message& message_;
   std::string path_;
   const Places& places_;
+  std::vector<const Field*> given_;
 };
 
-class Writer : FieldAccess {
+class Writer {
  public:
   explicit Writer(google::protobuf::Message& message) : message_(message) {}
 
-  bool has(const char*) const { return true; }
+  bool has(std::string_view) const { return true; }
 
   template <Scalar T>
-  void operator()(const char* name, T& value) {
-    const Field* f = field(message_, name);
+  void operator()(std::string_view name, T& value) {
+    const Field* f = field(name);
     if constexpr (std::same_as<T, bool>)
       reflection().SetBool(&message_, f, value);
     else if constexpr (std::is_enum_v<T>)
@@ -167,13 +165,13 @@ class Writer : FieldAccess {
   }
 
   template <Scalar T>
-  void operator()(const char* name, std::optional<T>& value) {
+  void operator()(std::string_view name, std::optional<T>& value) {
     if (value) (*this)(name, *value);
   }
 
   template <Scalar T>
-  void operator()(const char* name, std::vector<T>& values) {
-    const Field* f = field(message_, name);
+  void operator()(std::string_view name, std::vector<T>& values) {
+    const Field* f = field(name);
     for (const T& value : values) {
       if constexpr (std::same_as<T, std::string>)
         reflection().AddString(&message_, f, value);
@@ -184,28 +182,28 @@ class Writer : FieldAccess {
     }
   }
 
-  void pair(const char* name, int64_t& h, int64_t& w) {
+  void pair(std::string_view name, int64_t& h, int64_t& w) {
     std::vector<int64_t> values = {h};
     if (w != h) values.push_back(w);
     (*this)(name, values);
   }
 
   template <typename Fields>
-  void message(const char* name, Fields fields) {
-    Writer inner(*reflection().MutableMessage(&message_, field(message_, name)));
+  void message(std::string_view name, Fields fields) {
+    Writer inner(*reflection().MutableMessage(&message_, field(name)));
     fields(inner);
   }
 
   template <typename T, typename Fields>
-  void messages(const char* name, std::vector<T>& values, Fields fields) {
+  void messages(std::string_view name, std::vector<T>& values, Fields fields) {
     for (T& value : values) {
-      Writer inner(*reflection().AddMessage(&message_, field(message_, name)));
+      Writer inner(*reflection().AddMessage(&message_, field(name)));
       fields(inner, value);
     }
   }
 
   template <typename Variant, typename T, typename Is, typename Fields>
-  void choice(const char* name, Variant& value, T, Is is, Fields fields) {
+  void choice(std::string_view name, Variant& value, T, Is is, Fields fields) {
     if (!is(value)) return;
     message(name, [&](Writer& inner) { fields(inner, held<T>(value)); });
   }
@@ -213,6 +211,14 @@ class Writer : FieldAccess {
   void place(models::SourcePlace&) {}
 
  private:
+  using Field = google::protobuf::FieldDescriptor;
+
+  const Field* field(std::string_view name) const {
+    const Field* found = message_.GetDescriptor()->FindFieldByName(std::string(name));
+    ensure(found != nullptr, name);
+    return found;
+  }
+
   const google::protobuf::Reflection& reflection() const { return *message_.GetReflection(); }
 
   // The alternative T of a variant, of an optional variant, or the value itself.

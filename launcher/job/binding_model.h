@@ -17,12 +17,12 @@ static_assert(static_cast<int>(core::ActivationKind::kSilu) == job::Activation::
 
 // The case of a oneof that is an alternative of a variant.
 template <typename T, typename Io, typename Variant, typename Fields>
-void choose(Io& io, const char* name, Variant& value, Fields fields) {
+void choose(Io& io, std::string_view name, Variant& value, Fields fields) {
   io.choice(
       name, value, T{}, [](const Variant& v) { return std::holds_alternative<T>(v); }, fields);
 }
 template <typename T, typename Io, typename Variant>
-void choose(Io& io, const char* name, Variant& value) {
+void choose(Io& io, std::string_view name, Variant& value) {
   choose<T>(io, name, value, [](auto&, T&) {});
 }
 

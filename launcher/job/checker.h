@@ -25,7 +25,7 @@ class Checker {
       : places_(places), diagnostics_(diagnostics), looks_for_files_(looks_for_files) {}
 
   bool looks_for_files() const { return looks_for_files_; }
-  bool given(const std::string& path) const { return places_.has(path); }
+  bool given(std::string_view path) const { return places_.has(path); }
 
   template <typename... Args>
   void error(std::string_view path, fmt::format_string<Args...> format, Args&&... args) {
@@ -33,47 +33,48 @@ class Checker {
   }
 
   // Whether the field is there. If not, that is an error, unless what stands there was reported.
-  bool required(const std::string& path, std::string_view example) {
+  bool required(std::string_view path, std::string_view example) {
     if (given(path)) return true;
     if (!diagnostics_.excused(path)) error(path, "{} is missing: add e.g. {}", path, example);
     return false;
   }
   // The same of a choice inside the message `path`: one of `cases` must be there.
-  bool required_case(const std::string& path, std::initializer_list<const char*> cases,
+  bool required_case(std::string_view path, std::initializer_list<const char*> cases,
                      std::string_view example) {
     bool excused = diagnostics_.excused(path);
     for (const char* name : cases) {
-      if (given(join_path(path, name))) return true;
-      excused = excused || diagnostics_.excused(join_path(path, name));
+      const std::string place = join_path(path, name);
+      if (given(place)) return true;
+      excused = excused || diagnostics_.excused(place);
     }
     if (!excused)
       error(path, "{} expects one of {}: add e.g. {}", path, fmt::join(cases, ", "), example);
     return false;
   }
 
-  bool count(const std::string& path, int64_t value, int64_t low = 1) {
+  bool count(std::string_view path, int64_t value, int64_t low = 1) {
     if (value >= low && value <= kMostOfAnything) return true;
     error(path, "{} ({}) must be from {} to {}", path, value, low, kMostOfAnything);
     return false;
   }
-  void required_count(const std::string& path, int64_t value, std::string_view example) {
+  void required_count(std::string_view path, int64_t value, std::string_view example) {
     if (required(path, example)) count(path, value);
   }
   template <typename T>
-  void above_zero(const std::string& path, T value) {
+  void above_zero(std::string_view path, T value) {
     if (!(value > 0)) error(path, "{} ({}) must be above 0", path, value);
   }
   template <typename T>
-  void not_negative(const std::string& path, T value) {
+  void not_negative(std::string_view path, T value) {
     if (!(value >= 0)) error(path, "{} ({}) must be at least 0", path, value);
   }
   template <typename T>
-  void below_one(const std::string& path, T value) {
+  void below_one(std::string_view path, T value) {
     if (!(value >= 0 && value < 1))
       error(path, "{} ({}) must be at least 0 and below 1", path, value);
   }
   // What the schema has and this version has not.
-  void unavailable(const std::string& path, std::string_view value, std::string_view instead) {
+  void unavailable(std::string_view path, std::string_view value, std::string_view instead) {
     error(path, "{} ({}) is not available in this version; leave it {}", path, value, instead);
   }
 

@@ -76,7 +76,9 @@ job::Job parse(std::string_view text, std::string_view name) {
   job::Job job;
   if (!parser.ParseFromString(std::string(text), &job))
     fail("{}:{}; it was kept by another version, or changed since", name, error.text());
-  return write_options(read_options(job, Places(std::string(name))));
+  JobOptions options{.places = Places(std::string(name))};
+  read_options(job, options);
+  return write_options(options);
 }
 
 class Comparison {

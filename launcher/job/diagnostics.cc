@@ -22,13 +22,14 @@ bool Diagnostics::excused(std::string_view path) const {
 
 void Diagnostics::throw_if_any() const {
   if (errors_.empty()) return;
-  auto errors = errors_;
-  std::stable_sort(errors.begin(), errors.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<const std::pair<Origin, std::string>*> order;
+  order.reserve(errors_.size());
+  for (const auto& error : errors_) order.push_back(&error);
+  std::ranges::stable_sort(order, {}, [](const auto* error) { return error->first; });
   std::string lines;
-  for (const auto& [origin, message] : errors) {
+  for (const auto* error : order) {
     if (!lines.empty()) lines += '\n';
-    lines += places_->text(origin) + ": " + message;
+    lines.append(places_->text(error->first)).append(": ").append(error->second);
   }
   throw InvalidArgument(lines, ExitCode::kUsage);
 }

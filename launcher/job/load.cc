@@ -93,7 +93,9 @@ void refuse_empty(const job::Job& job, const Places& places, const Diagnostics& 
 
 LoadedJob load(const std::string& text, const fs::path& path, std::span<const std::string> sets,
                DataFiles files) {
-  Places places(one_line(path.string(), 400));
+  LoadedJob loaded;
+  Places& places = loaded.options.places;
+  places = Places(one_line(path.string(), 400));
   Diagnostics diagnostics(places);
   job::Job job;
   TokenStream tokens(text, {}, diagnostics);
@@ -101,8 +103,7 @@ LoadedJob load(const std::string& text, const fs::path& path, std::span<const st
   for (const std::string& set : sets) apply_set(set, job, places, diagnostics);
   refuse_empty(job, places, diagnostics);
 
-  LoadedJob loaded;
-  loaded.options = read_options(job, places);
+  read_options(job, loaded.options);
   fill_in(loaded.options, path);
   validate(loaded.options, diagnostics, files);
   diagnostics.throw_if_any();

@@ -78,6 +78,9 @@ struct ParallelOptions {
   int64_t tensor = 1;
   int64_t zero = 0;
   PipelineSchedule pipeline_schedule = PipelineSchedule::kOneFOneB;
+  int64_t virtual_stages = 0;       // 0: 2 with kInterleaved, else 1
+  std::vector<std::string> stages;  // the last layer or block of each; none: cut by cost
+  bool sequence = false;
   bool operator==(const ParallelOptions&) const = default;
 };
 

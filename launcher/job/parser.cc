@@ -53,8 +53,9 @@ void Parser::parse_field(Message& message, const std::string& path) {
   if (const Field* field = message.GetDescriptor()->FindFieldByName(name))
     return parse_known(message, *field, join_path(path, name));
   if (unwind_to_owner(path)) return;
-  diagnostics_.add(tokens_.origin(), unknown_field(*message.GetDescriptor(), path, name));
-  const std::string meant = closest(name, field_names(*message.GetDescriptor()));
+  const pb::Descriptor& type = *message.GetDescriptor();
+  const std::string_view meant = closest_field(type, name);
+  diagnostics_.add(tokens_.origin(), unknown_field(type, path, name, meant));
   if (!meant.empty()) diagnostics_.excuse(join_path(path, meant));
   tokens_.advance();
   tokens_.accept(':');

@@ -34,7 +34,11 @@ std::string Places::text(Origin origin) const {
 }
 
 std::string join_path(std::string_view message, std::string_view field) {
-  return message.empty() ? std::string(field) : fmt::format("{}.{}", message, field);
+  std::string path;
+  path.reserve(message.size() + 1 + field.size());
+  path.append(message);
+  if (!message.empty()) path += '.';
+  return path.append(field);
 }
 
 std::string_view parent_path(std::string_view path) {

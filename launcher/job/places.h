@@ -30,7 +30,7 @@ class Places {
   // Forgets a field and all fields inside it: something else took its place.
   void forget(const std::string& path);
 
-  bool has(const std::string& path) const { return origins_.count(path) != 0; }
+  bool has(std::string_view path) const { return origins_.contains(path); }
   // Of the field, or of the innermost message around it that was written; else 1:1.
   Origin origin(std::string_view path) const;
   std::string text(Origin origin) const;  // "jobs/a.txtpb:9:3" or "--set train.seed=2"

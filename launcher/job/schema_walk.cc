@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "launcher/job/job.pb.h"
 #include "launcher/job/suggest.h"
 
@@ -21,14 +23,16 @@ const pb::OneofDescriptor* choice_of(const pb::FieldDescriptor& field) {
 
 }  // namespace
 
-std::vector<std::string> field_names(const pb::Descriptor& message) {
-  std::vector<std::string> names;
+std::vector<std::string_view> field_names(const pb::Descriptor& message) {
+  std::vector<std::string_view> names;
+  names.reserve(message.field_count());
   for (int i = 0; i < message.field_count(); ++i) names.push_back(message.field(i)->name());
   return names;
 }
 
-std::vector<std::string> value_names(const pb::EnumDescriptor& type) {
-  std::vector<std::string> names;
+std::vector<std::string_view> value_names(const pb::EnumDescriptor& type) {
+  std::vector<std::string_view> names;
+  names.reserve(type.value_count());
   for (int i = 0; i < type.value_count(); ++i) names.push_back(type.value(i)->name());
   return names;
 }
@@ -37,14 +41,23 @@ std::string message_name(std::string_view path) {
   return path.empty() ? "the job" : std::string(path);
 }
 
+std::string_view closest_field(const pb::Descriptor& message, std::string_view name) {
+  Closest search(name);
+  for (int i = 0; i < message.field_count(); ++i) search.consider(message.field(i)->name());
+  return search.found();
+}
+
 std::string unknown_field(const pb::Descriptor& message, std::string_view path,
-                          std::string_view name) {
-  const auto names = field_names(message);
-  if (names.empty())
-    return fmt::format("unknown field {} of {}; it has no fields", in_quotes(name),
-                       message_name(path));
-  return fmt::format("unknown field {} of {}{}", in_quotes(name), message_name(path),
-                     did_you_mean(name, names, "its fields"));
+                          std::string_view name, std::string_view closest) {
+  std::string text = fmt::format("unknown field {} of {}", in_quotes(name), message_name(path));
+  const auto to = std::back_inserter(text);
+  if (message.field_count() == 0)
+    fmt::format_to(to, "; it has no fields");
+  else if (closest.empty())
+    fmt::format_to(to, "; its fields: {}", fmt::join(field_names(message), ", "));
+  else
+    fmt::format_to(to, "; did you mean \"{}\"?", closest);
+  return text;
 }
 
 std::string expected_value(const pb::FieldDescriptor& field) {
@@ -84,7 +97,7 @@ const pb::FieldDescriptor* rival_of(const pb::Message& message, const pb::FieldD
 
 std::string choice_names(const pb::FieldDescriptor& field) {
   const pb::OneofDescriptor* choice = choice_of(field);
-  std::vector<std::string> names;
+  std::vector<std::string_view> names;
   for (int i = 0; i < choice->field_count(); ++i) names.push_back(choice->field(i)->name());
   if (layers().containing_type() == field.containing_type()) names.push_back(layers().name());
   return listed(names);

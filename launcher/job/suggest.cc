@@ -3,33 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
 namespace trireme::launcher {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
-// Optimal string alignment distance: three rows of the table are enough.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) last[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    std::swap(before, last);
-    std::swap(last, row);
-  }
-  return last[b.size()];
-}
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
 
@@ -55,31 +33,46 @@ std::string one_line(std::string_view text, size_t limit) {
 
 std::string in_quotes(std::string_view text) { return '"' + one_line(text) + '"'; }
 
-std::string listed(std::span<const std::string> items) {
-  return fmt::format("{}", fmt::join(items, ", "));
+Closest::Closest(std::string_view word) {
+  if (word.empty() || word.size() > kLongest) return;
+  std::ranges::transform(word, word_.begin(), lower);
+  size_ = word.size();
+  bound_ = std::max<size_t>(1, size_ / 3) + 1;
 }
 
-std::string closest(std::string_view word, std::span<const std::string> candidates) {
-  constexpr size_t kLongest = 64;  // nothing of ours is longer
-  if (word.empty() || word.size() > kLongest) return {};
-  size_t best = std::max<size_t>(1, word.size() / 3) + 1;
-  std::string result;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = edit_distance(lower(word), lower(candidate));
-    if (distance < best) {
-      best = distance;
-      result = candidate;
+void Closest::consider(std::string_view candidate) {
+  const size_t n = candidate.size();
+  if ((n > size_ ? n - size_ : size_ - n) >= bound_) return;
+  const size_t distance = distance_to(candidate);
+  if (distance >= bound_) return;
+  bound_ = distance;
+  found_ = candidate;
+}
+
+// Optimal string alignment distance: three rows of the table are enough. Given up, with bound_,
+// once two rows in a row are not below it: none that follows is.
+size_t Closest::distance_to(std::string_view candidate) const {
+  std::array<std::array<uint8_t, kLongest + kLongest / 3 + 2>, 3> rows;
+  uint8_t *before = rows[0].data(), *last = rows[1].data(), *row = rows[2].data();
+  const size_t n = candidate.size();
+  for (size_t j = 0; j <= n; ++j) last[j] = static_cast<uint8_t>(j);
+  size_t least_of_last = 0;
+  for (size_t i = 1; i <= size_; ++i) {
+    size_t least = row[0] = static_cast<uint8_t>(i);
+    for (size_t j = 1; j <= n; ++j) {
+      const char here = word_[i - 1], there = lower(candidate[j - 1]);
+      size_t cost = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (here != there)});
+      if (i > 1 && j > 1 && here == lower(candidate[j - 2]) && word_[i - 2] == there)
+        cost = std::min<size_t>(cost, before[j - 2] + 1);
+      row[j] = static_cast<uint8_t>(cost);
+      least = std::min(least, cost);
     }
+    if (least >= bound_ && least_of_last >= bound_) return bound_;
+    least_of_last = least;
+    std::swap(before, last);
+    std::swap(last, row);
   }
-  return result;
-}
-
-std::string did_you_mean(std::string_view word, std::span<const std::string> candidates,
-                         std::string_view label) {
-  const std::string near = closest(word, candidates);
-  if (!near.empty()) return fmt::format("; did you mean \"{}\"?", near);
-  if (candidates.empty()) return {};
-  return fmt::format("; {}: {}", label, listed(candidates));
+  return last[n];
 }
 
 std::string nearest_divisors(int64_t whole, int64_t value) {

@@ -1,11 +1,13 @@
 // The small words of error messages: what was found, what was probably meant.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <array>
 #include <cstdint>
-#include <span>
+#include <iterator>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace trireme::launcher {
 
@@ -13,16 +15,47 @@ namespace trireme::launcher {
 std::string one_line(std::string_view text, size_t limit = 40);
 std::string in_quotes(std::string_view text);  // one_line between double quotes
 
-// "a, b, c".
-std::string listed(std::span<const std::string> items);
+// "a, b, c", of a range of texts.
+template <typename Texts>
+std::string listed(const Texts& items) {
+  return fmt::format("{}", fmt::join(items, ", "));
+}
 
-// The candidate that is closest to `word`: by insertions, deletions, changes and swaps of
-// neighbours, without regard to case, and near enough for a slip (a third of the word). Empty if
-// there is none.
-std::string closest(std::string_view word, std::span<const std::string> candidates);
+// Looks through candidates for the one that is closest to a word: by insertions, deletions, changes
+// and swaps of neighbours, without regard to case, and near enough for a slip (a third of the
+// word).
+class Closest {
+ public:
+  explicit Closest(std::string_view word);
+  void consider(std::string_view candidate);
+  // The first of the closest so far, as it was given; empty if none is near enough.
+  std::string_view found() const { return found_; }
+
+ private:
+  static constexpr size_t kLongest = 64;  // nothing of ours is longer
+  size_t distance_to(std::string_view candidate) const;
+
+  std::array<char, kLongest> word_{};
+  size_t size_ = 0;
+  size_t bound_ = 0;  // a candidate must be nearer; 0: none is
+  std::string_view found_;
+};
+
+// The candidate, of a range of texts, that is closest to `word`; empty if there is none.
+template <typename Texts>
+std::string closest(std::string_view word, const Texts& candidates) {
+  Closest search(word);
+  for (const auto& candidate : candidates) search.consider(candidate);
+  return std::string(search.found());
+}
 // "; did you mean X" with the closest candidate, or "; <label>: a, b, c".
-std::string did_you_mean(std::string_view word, std::span<const std::string> candidates,
-                         std::string_view label);
+template <typename Texts>
+std::string did_you_mean(std::string_view word, const Texts& candidates, std::string_view label) {
+  const std::string near = closest(word, candidates);
+  if (!near.empty()) return fmt::format("; did you mean \"{}\"?", near);
+  if (std::empty(candidates)) return {};
+  return fmt::format("; {}: {}", label, listed(candidates));
+}
 
 // The divisors of `whole` next to `value` below and above, as "4, 8".
 std::string nearest_divisors(int64_t whole, int64_t value);

@@ -61,7 +61,6 @@ void check_train(const JobOptions& options, Checker& check) {
                       job::Precision::Kind_Name(static_cast<int>(train.precision)), "FP32");
   if (train.determinism == Determinism::kLayout)
     check.unavailable("train.determinism", "LAYOUT", "RUN");
-  if (train.recompute != Recompute::kNone) check.unavailable("train.recompute", "FULL", "NONE");
 }
 
 void check_early_stop(const JobOptions& options, Checker& check) {
@@ -172,10 +171,9 @@ void check_schedule(const JobOptions& options, Checker& check) {
 void check_parallel(const JobOptions& options, Checker& check) {
   const ParallelOptions& parallel = options.parallel;
   check.count("parallel.data", parallel.data, 0);
-  if (parallel.pipeline != 1)
-    check.unavailable("parallel.pipeline", fmt::format("{}", parallel.pipeline), "1");
-  if (parallel.tensor != 1)
-    check.unavailable("parallel.tensor", fmt::format("{}", parallel.tensor), "1");
+  check.count("parallel.pipeline", parallel.pipeline, 0);
+  check.count("parallel.virtual_stages", parallel.virtual_stages, 0);
+  check.count("parallel.tensor", parallel.tensor, 0);
   if (parallel.zero < 0 || parallel.zero > 3)
     check.error("parallel.zero", "parallel.zero ({}) must be 0, 1, 2 or 3", parallel.zero);
   if (parallel.zero == 3 && options.train.replica_check_every_steps > 0)
@@ -183,11 +181,6 @@ void check_parallel(const JobOptions& options, Checker& check) {
                 "train.replica_check_every_steps ({}) has nothing to compare with parallel.zero 3: "
                 "no two ranks hold the same parameter",
                 options.train.replica_check_every_steps);
-  if (parallel.pipeline_schedule != PipelineSchedule::kOneFOneB)
-    check.unavailable(
-        "parallel.pipeline_schedule",
-        job::PipelineSchedule::Kind_Name(static_cast<int>(parallel.pipeline_schedule)),
-        "ONE_F_ONE_B");
 }
 
 // The classes of the training data and the field that states them; nothing for custom data.

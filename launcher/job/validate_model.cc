@@ -311,7 +311,8 @@ void check_llama(const LlamaOptions& llama, Checker& check) {
   language.size("hidden", llama.hidden, "2048");
   language.size("context", llama.context, "1024");
   language.size("vocabulary", llama.vocabulary, "32000");
-  check.above_zero("model.llama.theta", llama.theta);
+  if (!(llama.theta >= 1))
+    check.error("model.llama.theta", "model.llama.theta ({}) must be at least 1", llama.theta);
   check.above_zero("model.llama.epsilon", llama.epsilon);
 }
 

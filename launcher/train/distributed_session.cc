@@ -4,12 +4,23 @@
 
 #include "comm/gpu.h"
 #include "launcher/base/agreement.h"
-#include "parallel/plan_training.h"
+#include "parallel/calls.h"
 
 namespace trireme::launcher {
 namespace {
 
 constexpr auto kNcclDeadline = std::chrono::seconds(120);
+
+// Every rank's calls against those of the ranks it makes them with, over CPUs: a difference is an
+// error now and would be a hang later.
+void check_calls(comm::Communicator& world, const parallel::Mesh& mesh,
+                 const core::SessionPlan& plan) {
+  const parallel::MeshGroups groups(world, mesh, parallel::uses(plan, parallel::kTieGroup));
+  const std::vector<core::CollectiveCall> calls = parallel::collectives(plan);
+  for (int group = 0; group < parallel::kGroups; ++group)
+    if (comm::Communicator* members = groups.at(static_cast<parallel::Group>(group)))
+      comm::check_collective_hash(*members, group, calls);
+}
 
 }  // namespace
 
@@ -22,17 +33,16 @@ DistributedSession::DistributedSession(
   device_ = make_device(request, world, share_gpu);
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
-  groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, std::vector<int>{});
-  groups_->add_to(transport_);
   core::SessionPlan plan;
   agree(group,
         [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
   if (before_memory) before_memory(plan);
+  const bool tied = parallel::uses(plan, parallel::kTieGroup);
+  groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, tied);
+  groups_->add_to(transport_);
+  check_calls(group, run.mesh, plan);
   agree(group,
         [&] { session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan)); });
-  const std::vector<core::CollectiveCall> calls = parallel::collectives(session_->plan());
-  comm::check_collective_hash(group, parallel::kWorldGroup, calls);
-  comm::check_collective_hash(group, parallel::kDataGroup, calls);
 }
 
 }  // namespace trireme::launcher

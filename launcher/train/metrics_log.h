@@ -38,7 +38,7 @@ struct CheckpointRecord {
   int64_t bytes = 0;
   double stall_ms = 0;   // that training waited
   double write_ms = 0;   // of rank 0's shard, with its flush
-  double verify_ms = 0;  // and to read it back
+  double verify_ms = 0;  // to read it back, after the commit
   double save_ms = 0;    // from the snapshot to the commit
 };
 

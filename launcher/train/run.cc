@@ -145,15 +145,18 @@ void Run::note(const std::string& text) {
 }
 
 void Run::announce() {
+  const int data_ranks = run_->mesh.size(parallel::Axis::kData);
   progress_->note(fmt::format(
       "{}: {} parameters, {} training and {} evaluation samples\n{} on {}; global batch {} = {} "
       "rank{} x {} micro-batch{} of {}; {} steps; arenas {:.1f} MiB; run folder {}",
-      job_.options.name, session().plan().layout.parameter_count(), data_.train->size(),
+      job_.options.name, parameter_count(session().plan()), data_.train->size(),
       data_.eval ? data_.eval->size() : 0, run_->mesh.str(), distributed_->device().describe(),
-      run_->batch.global_batch, world_.size(), world_.size() == 1 ? "" : "s",
-      run_->batch.micro_batches, run_->batch.micro_batches == 1 ? "" : "es",
-      run_->batch.micro_batch, run_->total_steps,
+      run_->batch.global_batch, data_ranks, data_ranks == 1 ? "" : "s", run_->batch.micro_batches,
+      run_->batch.micro_batches == 1 ? "" : "es", run_->batch.micro_batch, run_->total_steps,
       static_cast<double>(session().arena_bytes()) / (1 << 20), folder_->path().string()));
+  const std::string stages =
+      explain_stages(job_.options, shapes_of(data_), *run_, extensions_.models);
+  if (!stages.empty()) progress_->note(stages.substr(0, stages.size() - 1));
 }
 
 void Run::make_saver() {

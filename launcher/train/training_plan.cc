@@ -26,6 +26,44 @@ auto at_field(const JobOptions& job, const char* field, Call call) {
   }
 }
 
+// The same for errors that open with the field that they are about.
+template <typename Call>
+auto at_named_field(const JobOptions& job, Call call) {
+  try {
+    return call();
+  } catch (const InvalidArgument& error) {
+    const std::string text = error.what();
+    const std::string field = text.substr(0, text.find_first_of(" :"));
+    if (!field.starts_with("parallel.")) throw;
+    throw InvalidArgument(fmt::format("{}: {}", job.places.of(field), text), error.code());
+  }
+}
+
+int virtual_stages(const ParallelOptions& parallel) {
+  if (parallel.virtual_stages > 0) return static_cast<int>(parallel.virtual_stages);
+  return parallel.pipeline_schedule == PipelineSchedule::kInterleaved ? 2 : 1;
+}
+
+parallel::PipelineOptions pipeline_of(const JobOptions& job) {
+  return {.schedule = static_cast<parallel::PipelineSchedule>(job.parallel.pipeline_schedule),
+          .virtual_stages = virtual_stages(job.parallel),
+          .ends = job.parallel.stages};
+}
+
+// Throws for a pipeline that has no schedule, or with settings of one where there is none.
+void check_pipeline(const JobOptions& job, const RunShape& run) {
+  const int stages = run.mesh.size(parallel::Axis::kPipeline);
+  const parallel::PipelineOptions pipeline = pipeline_of(job);
+  if (stages > 1)
+    parallel::check_schedule(pipeline.schedule,
+                             {stages, run.batch.micro_batches, pipeline.virtual_stages});
+  else if (!pipeline.ends.empty())
+    fail(
+        "parallel.stages names {} layers, but parallel.pipeline is 1: remove one or raise the "
+        "other",
+        pipeline.ends.size());
+}
+
 core::Schedule schedule_of(const JobOptions& job, int64_t total_steps) {
   core::Schedule schedule = job.schedule;
   schedule.base_lr = job.optimizer.lr;
@@ -38,6 +76,22 @@ std::vector<core::ParameterGroup> groups_of(const JobOptions& job) {
   for (const GroupOptions& group : job.optimizer.groups)
     groups.push_back({group.match, group.weight_decay, group.lr_scale, group.frozen});
   return groups;
+}
+
+// All but the rank and its device.
+parallel::TrainingOptions training_options(const JobOptions& job, const RunShape& run) {
+  return {.batch = run.batch,
+          .eval_micro_batch = run.batch.micro_batch,
+          .eval_micro_batches = static_cast<int>(run.eval_micro_batches),
+          .optimizer = *job.optimizer.rule,
+          .schedule = schedule_of(job, run.total_steps),
+          .clip_norm = job.optimizer.clip_norm,
+          .groups = groups_of(job),
+          .seed = job.train.seed,
+          .zero = static_cast<int>(job.parallel.zero),
+          .recompute = job.train.recompute == Recompute::kFull,
+          .sequence = job.parallel.sequence,
+          .pipeline = pipeline_of(job)};
 }
 
 }  // namespace
@@ -60,6 +114,7 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
     return parallel::split_batch(train.global_batch, train.micro_batch, ranks);
   });
   RunShape run{.mesh = mesh, .batch = batch};
+  at_named_field(job, [&] { check_pipeline(job, run); });
   run.total_steps = steps_of(job.train, data.train_samples);
   if (data.eval_samples > 0) {
     const int64_t an_epoch = divide_up(data.train_samples, batch.global_batch);
@@ -101,19 +156,20 @@ core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, co
     eval = build_graph(job, data, run.batch.micro_batch, false, factories);
     check_metrics(job, *eval);
   }
-  return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true, factories),
-                                 std::move(eval), run.mesh,
-                                 {.device = device,
-                                  .rank = rank,
-                                  .batch = run.batch,
-                                  .eval_micro_batch = run.batch.micro_batch,
-                                  .eval_micro_batches = static_cast<int>(run.eval_micro_batches),
-                                  .optimizer = *job.optimizer.rule,
-                                  .schedule = schedule_of(job, run.total_steps),
-                                  .clip_norm = job.optimizer.clip_norm,
-                                  .groups = groups_of(job),
-                                  .seed = job.train.seed,
-                                  .zero = static_cast<int>(job.parallel.zero)});
+  parallel::TrainingOptions options = training_options(job, run);
+  options.rank = rank;
+  options.device = device;
+  return at_named_field(job, [&] {
+    return parallel::plan_training(build_graph(job, data, run.batch.micro_batch, true, factories),
+                                   std::move(eval), run.mesh, options);
+  });
+}
+
+std::string explain_stages(const JobOptions& job, const DataShapes& data, const RunShape& run,
+                           const models::ModelFactories& factories) {
+  if (run.mesh.size(parallel::Axis::kPipeline) == 1) return "";
+  return parallel::explain_stages(build_graph(job, data, run.batch.micro_batch, true, factories),
+                                  run.mesh, training_options(job, run));
 }
 
 }  // namespace trireme::launcher

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/graph/graph.h"
 #include "core/runtime/session.h"
@@ -38,5 +39,9 @@ void check_metrics(const JobOptions& job, const core::Graph& network);
 core::SessionPlan plan_session(const JobOptions& job, const DataShapes& data, const RunShape& run,
                                int rank, core::DeviceKind device,
                                const models::ModelFactories& factories);
+
+// How the network is cut into stages, as a table of a line each; empty with one stage.
+std::string explain_stages(const JobOptions& job, const DataShapes& data, const RunShape& run,
+                           const models::ModelFactories& factories);
 
 }  // namespace trireme::launcher

@@ -49,4 +49,10 @@ std::vector<NamedTensor> whole_tensors(comm::Communicator& group, const core::Se
   return all;
 }
 
+int64_t parameter_count(const core::SessionPlan& plan) {
+  int64_t count = 0;
+  for (const core::WholeParameter& parameter : plan.whole) count += parameter.shape.elements();
+  return count;
+}
+
 }  // namespace trireme::launcher

@@ -15,4 +15,7 @@ namespace trireme::launcher {
 std::vector<NamedTensor> whole_tensors(comm::Communicator& group, const core::Session& session,
                                        core::StateBuffer buffer);
 
+// Elements of the parameters of all ranks, each counted once.
+int64_t parameter_count(const core::SessionPlan& plan);
+
 }  // namespace trireme::launcher

@@ -176,23 +176,7 @@ int open(const char* path, int flags, ...) {
   if ((flags & O_CREAT) != 0 && !SEEN("open", AT_FDCWD, path)) return -1;
   return REAL(open)(path, flags, mode);
 }
-int open64(const char* path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  const mode_t mode = mode_of(flags, arguments);
-  va_end(arguments);
-  if ((flags & O_CREAT) != 0 && !SEEN("open", AT_FDCWD, path)) return -1;
-  return REAL(open)(path, flags, mode);
-}
 int openat(int folder, const char* path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  const mode_t mode = mode_of(flags, arguments);
-  va_end(arguments);
-  if ((flags & O_CREAT) != 0 && !SEEN("openat", folder, path)) return -1;
-  return REAL(openat)(folder, path, flags, mode);
-}
-int openat64(int folder, const char* path, int flags, ...) {
   va_list arguments;
   va_start(arguments, flags);
   const mode_t mode = mode_of(flags, arguments);
@@ -220,9 +204,6 @@ ssize_t pwrite(int descriptor, const void* data, size_t bytes, off_t offset) {
   if (dies) die();
   return put;
 }
-ssize_t pwrite64(int descriptor, const void* data, size_t bytes, off64_t offset) {
-  return pwrite(descriptor, data, bytes, offset);
-}
 ssize_t writev(int descriptor, const iovec* parts, int count) {
   return SEEN("writev", descriptor) ? REAL(writev)(descriptor, parts, count) : -1;
 }
@@ -233,9 +214,6 @@ int fdatasync(int descriptor) {
 }
 int ftruncate(int descriptor, off_t bytes) noexcept {
   return SEEN("ftruncate", descriptor) ? REAL(ftruncate)(descriptor, bytes) : -1;
-}
-int ftruncate64(int descriptor, off64_t bytes) noexcept {
-  return SEEN("ftruncate", descriptor) ? REAL(ftruncate64)(descriptor, bytes) : -1;
 }
 int fchmod(int descriptor, mode_t mode) noexcept {
   return SEEN("fchmod", descriptor) ? REAL(fchmod)(descriptor, mode) : -1;
@@ -293,4 +271,12 @@ long syscall(long number, ...) noexcept {
     return -1;
   return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
+
+// Where off_t has 64 bits, these are the same functions.
+static_assert(sizeof(off_t) == sizeof(off64_t));
+int open64(const char* path, int flags, ...) __attribute__((alias("open")));
+int openat64(int folder, const char* path, int flags, ...) __attribute__((alias("openat")));
+ssize_t pwrite64(int descriptor, const void* data, size_t bytes, off64_t offset)
+    __attribute__((alias("pwrite")));
+int ftruncate64(int descriptor, off64_t bytes) noexcept __attribute__((alias("ftruncate")));
 }

@@ -3,6 +3,7 @@
 //
 // Required: every line of the errors begins with its place; what is accepted can be written out and
 // read again, and is the same job.
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,14 +16,13 @@ namespace trireme::launcher {
 namespace {
 
 constexpr char kFile[] = "/jobs/fuzzed.txtpb";
+constexpr char kPlace[] = "/jobs/fuzzed.txtpb:";
 
 std::vector<std::string> split(std::string_view bytes) {
-  std::vector<std::string> parts(1);
-  for (char c : bytes) {
-    if (c == '\0')
-      parts.emplace_back();
-    else
-      parts.back() += c;
+  std::vector<std::string> parts;
+  for (size_t begin = 0, end; begin <= bytes.size(); begin = end + 1) {
+    end = std::min(bytes.find('\0', begin), bytes.size());
+    parts.emplace_back(bytes.substr(begin, end - begin));
   }
   return parts;
 }
@@ -31,7 +31,7 @@ void check_errors(const InvalidArgument& error) {
   fuzz::require(error.code() == ExitCode::kUsage, "a bad job ends with 64");
   std::string_view lines = error.what();
   for (size_t end; !lines.empty(); lines.remove_prefix(end)) {
-    const bool placed = lines.starts_with(std::string(kFile) + ":") || lines.starts_with("--set ");
+    const bool placed = lines.starts_with(kPlace) || lines.starts_with("--set ");
     fuzz::require(placed, "each line of the errors begins with its place");
     const size_t newline = lines.find('\n');
     end = newline == std::string_view::npos ? lines.size() : newline + 1;

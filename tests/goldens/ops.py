@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "silu": F.silu,
 }
 
 
@@ -203,7 +204,96 @@ def attention():
              [draw(batch, positions, (heads + 2 * kv_heads) * dim)], forward, [0])
 
 
-for part in (pointwise, losses, linear, convolution, pooling, attention):
+# New parts go to the end, so that the cases before keep their numbers.
+
+
+def silu():
+    case("silu", "silu", {}, [draw(3, 7, scale=2)], F.silu, [0])
+    case("linear silu", "linear", {"activation": "silu"}, [draw(2, 3, 5), draw(4, 5), draw(4)],
+         lambda x, w, b: F.silu(F.linear(x, w, b)), range(3), parameters=(1, 2))
+
+
+def embedding():
+    def forward(tokens, table, position_table=None, positions=None):
+        y = F.embedding(tokens.long(), table)
+        if position_table is None:
+            return y
+        start = positions if positions is not None else torch.zeros(tokens.shape[0])
+        at = start[:, None].long() + torch.arange(tokens.shape[1])[None, :]
+        return y + F.embedding(at, position_table)
+
+    tokens = torch.randint(0, 5, (3, 7)).double()
+    starts = torch.tensor([2.0, 0.0, 1.0]).double()
+    dtypes = ["i32", "f32", "f32", "i32"]
+    case("embedding", "embedding", {}, [tokens, draw(5, 6)], forward, [1], dtypes[:2],
+         parameters=(1,))
+    case("embedding with positions", "embedding", {}, [tokens, draw(5, 4), draw(9, 4)], forward,
+         [1, 2], dtypes[:3], parameters=(1, 2))
+    case("embedding from positions", "embedding", {}, [tokens, draw(5, 4), draw(9, 4), starts],
+         forward, [1, 2], dtypes, parameters=(1, 2))
+
+
+def norms():
+    def forward(kind, epsilon):
+        def norm(x, weight, bias=None, residual=None):
+            s = x if residual is None else x + residual
+            if kind == "layer_norm":
+                return F.layer_norm(s, s.shape[-1:], weight, bias, epsilon)
+            y = F.rms_norm(s, s.shape[-1:], weight, epsilon)
+            return y if bias is None else y + bias
+        return norm
+
+    for kind in ("layer_norm", "rms_norm"):
+        for name, shape, bias, residual in (
+                ("", (5, 7), False, False), (" bias", (2, 3, 12), True, False),
+                (" residual", (4, 9), False, True), (" bias residual", (2, 2, 5), True, True)):
+            width = shape[-1]
+            inputs = [draw(*shape, scale=2), draw(width), draw(width) if bias else None,
+                      draw(*shape) if residual else None]
+            wanted = [i for i in range(4) if inputs[i] is not None]
+            case(kind + name, kind, {"epsilon": 1e-5}, inputs, forward(kind, 1e-5), wanted,
+                 parameters=[i for i in wanted if i in (1, 2)])
+
+
+def swiglu():
+    def forward(x):
+        gate, up = x.chunk(2, dim=-1)
+        return F.silu(gate) * up
+
+    case("swiglu", "swiglu", {}, [draw(3, 4, 10, scale=2)], forward, [0])
+
+
+def rotary():
+    """As in Hugging Face's Llama (apply_rotary_pos_emb, rotate_half)."""
+    def rotate_half(x):
+        half = x.shape[-1] // 2
+        return torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+
+    def forward(o):
+        def turn(x, positions=None):
+            samples, length, dim = x.shape[0], x.shape[1], o["head_dim"]
+            start = positions if positions is not None else torch.zeros(samples)
+            at = start[:, None].float() + torch.arange(length)[None, :].float()
+            frequency = o["theta"] ** -(torch.arange(0, dim, 2).double() / dim)
+            angles = (at[..., None] * frequency.float()).double()  # f32, as there
+            angles = torch.cat((angles, angles), dim=-1)[:, :, None, :]
+            heads = x.reshape(samples, length, o["total_heads"], dim)
+            q, v = heads[:, :, :o["heads"]], heads[:, :, o["heads"]:]
+            q = q * angles.cos() + rotate_half(q) * angles.sin()
+            return torch.cat((q, v), dim=2).reshape(x.shape)
+        return turn
+
+    for name, heads, total, dim, theta, starts in (
+            ("", 2, 2, 4, 10000.0, None), (" of some heads", 2, 3, 6, 10000.0, None),
+            (" from positions", 1, 2, 8, 500000.0, torch.tensor([0.0, 1021.0]).double())):
+        options = {"heads": heads, "total_heads": total, "head_dim": dim, "theta": theta}
+        x = draw(2, 5, total * dim)
+        case("rotary" + name, "rotary", options, [x] if starts is None else [x, starts],
+             forward(options), [0], ["f32", "i32"][:1 if starts is None else 2])
+
+
+for part in (pointwise, losses, linear, convolution, pooling, attention, silu, embedding, norms,
+             swiglu, rotary):
     part()
 json.dump({"torch": torch.__version__, "cases": CASES}, sys.stdout, separators=(",", ":"))
 print()

@@ -8,6 +8,7 @@
 
 #include "comm/group_transport.h"
 #include "core/base/error.h"
+#include "parallel/calls.h"
 #include "parallel/groups.h"
 #include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
@@ -54,7 +55,7 @@ Seen train(const SmallNet& net, comm::Communicator& group, int64_t bucket_bytes)
   const int64_t micro_batch = options.batch.micro_batch;
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(group, Mesh({}, ranks), {});
+  const MeshGroups groups(group, Mesh({}, ranks));
   groups.add_to(transport);
   core::Session session(*device, transport,
                         plan_training(test::small_graph(net, micro_batch),

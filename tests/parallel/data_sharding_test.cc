@@ -45,8 +45,7 @@ void assemble(const core::Session& session, StateBuffer buffer, Tensors& tensors
   }
 }
 
-Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex& mutex,
-           Seen& all) {
+Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex& mutex, Seen& all) {
   const int ranks = group.size(), rank = group.rank();
   const int64_t micro_batch = net.batch / ranks / net.micro_batches;
   const TrainingOptions options{.rank = rank,
@@ -65,7 +64,7 @@ Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex&
   const Mesh mesh({}, ranks);
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(group, mesh, {});
+  const MeshGroups groups(group, mesh, false);
   groups.add_to(transport);
   core::Session session(*device, transport,
                         plan_training(test::small_graph(net, micro_batch),
@@ -145,18 +144,23 @@ TEST_P(EveryZero, GivesWhatOneRankGives) {
 const Setting kSettings[] = {
     {"Sgd", {}},
     {"MicroBatches", {.batch = 24, .micro_batches = 2, .dropout = 0.3f}},
-    {"Momentum", {.batch = 24, .micro_batches = 2, .optimizer = core::SgdOptions{.momentum = 0.9f}}},
+    {"Momentum",
+     {.batch = 24, .micro_batches = 2, .optimizer = core::SgdOptions{.momentum = 0.9f}}},
     {"AdamClipped",
-     {.batch = 24, .inputs = 33, .hidden = 65, .micro_batches = 2, .clip_norm = 0.05f,
-      .optimizer = core::AdamOptions{.weight_decay = 0.1f}, .lr = 0.01f}},
+     {.batch = 24,
+      .inputs = 33,
+      .hidden = 65,
+      .micro_batches = 2,
+      .clip_norm = 0.05f,
+      .optimizer = core::AdamOptions{.weight_decay = 0.1f},
+      .lr = 0.01f}},
 };
 INSTANTIATE_TEST_SUITE_P(DataSharding, EveryZero, ::testing::ValuesIn(kSettings),
                          [](const auto& info) { return info.param.name; });
 
 // Level 2 pays off where there are more buckets than the two that are alive.
 TEST(DataSharding, SlicesTakeLessMemory) {
-  const SmallNet net{.inputs = 300, .hidden = 200,
-                     .optimizer = core::AdamOptions{}, .lr = 0.01f};
+  const SmallNet net{.inputs = 300, .hidden = 200, .optimizer = core::AdamOptions{}, .lr = 0.01f};
   int64_t before = train_on(4, net, 0).arena_bytes;
   for (int zero : {1, 3}) {
     const int64_t bytes = train_on(4, net, zero).arena_bytes;

@@ -74,8 +74,10 @@ std::vector<OpCase> causal_attention_cases() {
                                            {1, 31, 3, 1, 33},
                                            {1, 96, 1, 1, 20},
                                            {1, 97, 2, 1, 17},
-                                           {1, 130, 2, 2, 64, 0.25F},
-                                           {1, 197, 3, 1, 7}}) {
+                                           {1, 3, 2, 1, 131},
+                                           {1, 66, 1, 1, 200},
+                                           {1, 130, 1, 1, 64, 0.25F},
+                                           {1, 197, 2, 1, 7}}) {
     const core::Shape qkv{s.batch, s.positions, (s.heads + 2 * s.kv_heads) * s.head_dim};
     cases.push_back({.name = fmt::format("causal attention {}, {} heads, {} kv_heads", qkv.str(),
                                          s.heads, s.kv_heads),
@@ -83,6 +85,7 @@ std::vector<OpCase> causal_attention_cases() {
                          core::AttentionOptions{s.heads, s.kv_heads, s.head_dim, s.scale}),
                      .inputs = {random.normal(qkv)},
                      .reference = [s](const auto& inputs) { return causal_attention(s, inputs); },
+                     .tolerance = 5e-6,  // e^x carries on the rounding of scores of 10 and more
                      .activations = {0}});
   }
   return cases;

@@ -107,10 +107,10 @@ std::vector<OpCase> elementwise_cases() {
 
 std::vector<OpCase> light_op_cases() {
   std::vector<OpCase> all;
-  for (const auto& cases : {activation_cases(), elementwise_cases(), cross_entropy_cases(),
-                            mean_squared_error_cases(), accuracy_cases(), embedding_cases(),
-                            norm_cases(), norm_grad_cases(), swiglu_cases(), rotary_cases(),
-                            causal_attention_cases()})
+  for (const auto& cases :
+       {activation_cases(), elementwise_cases(), cross_entropy_cases(), mean_squared_error_cases(),
+        accuracy_cases(), embedding_cases(), norm_cases(), norm_grad_cases(), swiglu_cases(),
+        rotary_cases(), causal_attention_cases(), split_cases()})
     all.insert(all.end(), cases.begin(), cases.end());
   return all;
 }

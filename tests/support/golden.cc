@@ -9,12 +9,16 @@
 #include "core/ops/add.h"
 #include "core/ops/causal_attention.h"
 #include "core/ops/conv2d.h"
+#include "core/ops/embedding.h"
 #include "core/ops/linear.h"
 #include "core/ops/mean_squared_error.h"
+#include "core/ops/norm.h"
 #include "core/ops/pool2d.h"
 #include "core/ops/reshape.h"
+#include "core/ops/rotary.h"
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
+#include "core/ops/swiglu.h"
 
 namespace trireme::test {
 namespace {
@@ -97,6 +101,17 @@ core::OpPtr op_of(const std::string& op, const json& o) {
                                .scale = o.at("scale")});
   if (op == "max_pool2d") return pool2d_of(core::PoolKind::kMax, o);
   if (op == "average_pool2d") return pool2d_of(core::PoolKind::kAverage, o);
+  if (op == "embedding") return std::make_shared<core::Embedding>();
+  if (op == "layer_norm" || op == "rms_norm")
+    return std::make_shared<core::Norm>(core::NormOptions{
+        .kind = op == "rms_norm" ? core::NormOptions::kRms : core::NormOptions::kLayer,
+        .epsilon = o.at("epsilon")});
+  if (op == "swiglu") return std::make_shared<core::SwiGlu>();
+  if (op == "rotary")
+    return std::make_shared<core::Rotary>(core::RotaryOptions{.heads = o.at("heads"),
+                                                              .total_heads = o.at("total_heads"),
+                                                              .head_dim = o.at("head_dim"),
+                                                              .theta = o.at("theta")});
   return std::make_shared<core::Activation>(activation_of(op));
 }
 

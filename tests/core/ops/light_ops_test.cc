@@ -20,12 +20,13 @@ TEST_P(LightOps, AddScaleAndDropout) { check(elementwise_cases()); }
 TEST_P(LightOps, SoftmaxCrossEntropy) { check(cross_entropy_cases()); }
 TEST_P(LightOps, MeanSquaredError) { check(mean_squared_error_cases()); }
 TEST_P(LightOps, Accuracy) { check(accuracy_cases()); }
-TEST_P(LightOps, CausalAttention) { check(causal_attention_cases()); }
 TEST_P(LightOps, Embedding) { check(embedding_cases()); }
 TEST_P(LightOps, Norm) { check(norm_cases()); }
 TEST_P(LightOps, NormGradients) { check(norm_grad_cases()); }
 TEST_P(LightOps, SwiGlu) { check(swiglu_cases()); }
 TEST_P(LightOps, Rotary) { check(rotary_cases()); }
+TEST_P(LightOps, CausalAttention) { check(causal_attention_cases()); }
+TEST_P(LightOps, SplitOps) { check(split_cases()); }
 
 INSTANTIATE_TEST_SUITE_P(Threads, LightOps, testing::Values(1, 3));
 

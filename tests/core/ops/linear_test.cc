@@ -59,6 +59,11 @@ TEST(Linear, AgreesWithLoops) {
   }
 }
 
+// More rows, and more outputs, than a block of the product holds.
+TEST(Linear, WorksInBlocks) {
+  check_op(*make_cpu_op_device(3), linear_case({515, 2}, 101, true, ActivationKind::kNone));
+}
+
 TEST(Linear, FusesActivations) {
   auto device = make_cpu_op_device(2);
   for (ActivationKind kind :

@@ -1,130 +1,25 @@
 #include "launcher/base/run_lock.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "core/base/error.h"
-#include "tests/support/file_calls.h"
+#include "tests/launcher/base/lock_attempts.h"
+#include "tests/support/child_process.h"
 #include "tests/support/scratch_folder.h"
 
 namespace trireme::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::StartsWith;
-
-RunLock::Options quick() {
-  return {.renew_every = 20ms, .takeover_after = 150ms, .guard_wait = 1s};
-}
-
-// "" if the lock could be had.
-std::string refusal(const ScratchFolder& run, const RunLock::Options& options = quick()) {
-  try {
-    RunLock lock(run.path(), options);
-    EXPECT_TRUE(lock.still_mine());
-    return "";
-  } catch (const InvalidArgument& error) {
-    EXPECT_EQ(error.code(), ExitCode::kUsage);
-    return error.what();
-  }
-}
-
-struct Attempt {
-  std::string refused;
-  Clock::duration took;
-  std::vector<std::string> said;
-
-  bool watched() const { return !said.empty() && said[0].find("watching") != std::string::npos; }
-};
-
-Attempt attempt(const ScratchFolder& run, RunLock::Options options = quick()) {
-  Attempt result;
-  options.say = [&](const std::string& text) { result.said.push_back(text); };
-  const auto start = Clock::now();
-  result.refused = refusal(run, options);
-  result.took = Clock::now() - start;
-  return result;
-}
-
-// A child process that runs `body` and then exits without destructors.
-class Child {
- public:
-  template <typename Body>
-  explicit Child(Body body) : pid_(::fork()) {
-    if (pid_ != 0) return;
-    try {
-      body();
-    } catch (...) {
-      ::_exit(1);
-    }
-    ::_exit(0);
-  }
-  ~Child() { kill(); }
-  Child(const Child&) = delete;
-
-  pid_t pid() const { return pid_; }
-  int wait() {
-    int status = -1;
-    if (!reaped_) ::waitpid(pid_, &status, 0);
-    reaped_ = true;
-    return status;
-  }
-  void kill() {
-    if (reaped_) return;
-    ::kill(pid_, SIGKILL);
-    wait();
-  }
-
- private:
-  pid_t pid_;
-  bool reaped_ = false;
-};
-
-class Pipe {
- public:
-  Pipe() {
-    if (::pipe(ends_.data()) != 0) throw SystemError("no pipe");
-  }
-  ~Pipe() {
-    close_write();
-    ::close(ends_[0]);
-  }
-  void put(char c) const { ASSERT_EQ(::write(ends_[1], &c, 1), 1); }
-  char get() const {  // 0: every writer has closed it
-    char c = 0;
-    return ::read(ends_[0], &c, 1) == 1 ? c : '\0';
-  }
-  void close_write() {
-    if (ends_[1] >= 0) ::close(ends_[1]);
-    ends_[1] = -1;
-  }
-
- private:
-  std::array<int, 2> ends_{-1, -1};
-};
-
-LockOwner elsewhere() {
-  LockOwner owner = LockOwner::self();
-  owner.host = "node07";
-  owner.boot = "11111111-2222-3333-4444-555555555555";
-  return owner;
-}
 
 TEST(RunLock, RefusesASecondAndNamesTheFirst) {
   const ScratchFolder run;
@@ -204,157 +99,6 @@ TEST(RunLock, OneOfTwoThatStartTogetherGetsIt) {
   EXPECT_EQ(refused, 100);
 }
 
-TEST(RunLock, OfADeadProcessIsTakenOverAtOnce) {
-  const ScratchFolder run;
-  Child child([&] { new RunLock(run.path()); });
-  ASSERT_EQ(child.wait(), 0);
-  ASSERT_TRUE(run.has("lock"));
-  const Attempt second = attempt(run);
-  EXPECT_EQ(second.refused, "");
-  EXPECT_FALSE(second.watched());
-  ASSERT_EQ(second.said.size(), 1u);
-  EXPECT_THAT(second.said[0], AllOf(HasSubstr("pid " + std::to_string(child.pid())),
-                                    HasSubstr("is taken over: that process is gone")));
-}
-
-TEST(RunLock, OfAProcessThatNobodyHasReapedIsTakenOverAtOnce) {
-  const ScratchFolder run;
-  Pipe locked;
-  Child child([&] {
-    new RunLock(run.path());
-    locked.put('l');
-    ::pause();
-  });
-  ASSERT_EQ(locked.get(), 'l');
-  EXPECT_NE(refusal(run), "");
-  ASSERT_EQ(::kill(child.pid(), SIGKILL), 0);
-  siginfo_t info;
-  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WEXITED | WNOWAIT), 0);
-  ASSERT_TRUE(fs::exists("/proc/" + std::to_string(child.pid())));
-  EXPECT_EQ(refusal(run), "");
-}
-
-TEST(RunLock, OfAStoppedProcessIsRefused) {
-  const ScratchFolder run;
-  Pipe locked;
-  Child child([&] {
-    new RunLock(run.path(), quick());
-    locked.put('l');
-    ::pause();
-  });
-  ASSERT_EQ(locked.get(), 'l');
-  ASSERT_EQ(::kill(child.pid(), SIGSTOP), 0);
-  std::this_thread::sleep_for(300ms);  // longer than a lock from elsewhere may stand still
-  EXPECT_THAT(refusal(run), HasSubstr("in use by pid " + std::to_string(child.pid())));
-}
-
-TEST(RunLock, OfAPidThatAnotherProcessHasNowIsTakenOver) {
-  const ScratchFolder run;
-  LockOwner owner = LockOwner::self();
-  run.write("lock", owner.encode(7));
-  EXPECT_NE(refusal(run), "");  // this very process
-  owner.start_time -= 1;
-  run.write("lock", owner.encode(7));
-  const Attempt second = attempt(run);
-  EXPECT_EQ(second.refused, "");
-  EXPECT_FALSE(second.watched());
-}
-
-TEST(RunLock, FromElsewhereIsTakenOverOnlyAfterItStoodStill) {
-  for (const bool other_namespace : {false, true}) {
-    const ScratchFolder run;
-    LockOwner owner = elsewhere();
-    if (other_namespace) {
-      owner = LockOwner::self();
-      owner.pid_namespace += 1;
-    }
-    run.write("lock", owner.encode(7));
-    const Attempt second = attempt(run);
-    EXPECT_EQ(second.refused, "");
-    EXPECT_GE(second.took, 150ms);
-    ASSERT_EQ(second.said.size(), 2u);
-    EXPECT_THAT(second.said[0], HasSubstr("watching for 0.15 s whether it lives"));
-    EXPECT_THAT(second.said[1], HasSubstr("is taken over: it stood still for 0.15 s"));
-  }
-}
-
-TEST(RunLock, FromElsewhereIsRefusedWhenItMoves) {
-  const ScratchFolder run;
-  const LockOwner owner = elsewhere();
-  run.write("lock", owner.encode(7));
-  std::thread alive([&] {
-    std::this_thread::sleep_for(100ms);
-    const FileDescriptor file(::open((run / "lock").c_str(), O_WRONLY));
-    const std::string digits = LockOwner::digits(8);
-    EXPECT_EQ(::pwrite(file.get(), digits.data(), digits.size(), owner.counter_offset()),
-              LockOwner::kDigits);
-  });
-  RunLock::Options patient = quick();
-  patient.takeover_after = 1min;
-  const Attempt second = attempt(run, patient);
-  alive.join();
-  EXPECT_THAT(second.refused,
-              HasSubstr("is in use by pid " + std::to_string(owner.pid) + " on node07 since"));
-  EXPECT_LT(second.took, 1min);
-  EXPECT_EQ(run.read("lock"), owner.encode(8));
-}
-
-TEST(RunLock, FromElsewhereThatIsGivenBackMeanwhileIsHad) {
-  const ScratchFolder run;
-  run.write("lock", elsewhere().encode(7));
-  std::thread ends([&] {
-    std::this_thread::sleep_for(100ms);
-    fs::remove(run / "lock");
-  });
-  RunLock::Options patient = quick();
-  patient.takeover_after = 1min;
-  const Attempt second = attempt(run, patient);
-  ends.join();
-  EXPECT_EQ(second.refused, "");
-  EXPECT_LT(second.took, 1min);
-}
-
-// The wall clock of the owner, or of this machine, may be wrong by any amount.
-TEST(RunLock, DecidesNothingByTheWallClock) {
-  for (const char* since : {"1970-01-01 00:00:00 UTC", "2999-12-31 23:59:59 UTC"})
-    for (const time_t shift : {-86400, 0, 86400}) {
-      const ScratchFolder run;
-      const auto place = [&](LockOwner owner) {
-        owner.since = since;
-        run.write("lock", owner.encode(7));
-        const timespec then{.tv_sec = ::time(nullptr) + shift, .tv_nsec = 0};
-        const std::array<timespec, 2> times{then, then};
-        ASSERT_EQ(::utimensat(AT_FDCWD, (run / "lock").c_str(), times.data(), 0), 0);
-      };
-      place(LockOwner::self());
-      EXPECT_NE(attempt(run).refused, "");
-      LockOwner dead = LockOwner::self();
-      dead.start_time -= 1;
-      place(dead);
-      EXPECT_EQ(attempt(run).refused, "");
-      place(elsewhere());
-      const Attempt watched = attempt(run);
-      EXPECT_EQ(watched.refused, "");
-      EXPECT_GE(watched.took, 150ms);
-    }
-}
-
-TEST(RunLock, ThatIsGarbageIsWatchedAndThenReplaced) {
-  const std::string whole = elsewhere().encode(1);
-  const std::string other = R"({"host": "a b", "pid": 1})";
-  for (const std::string& text :
-       {std::string(), std::string("\0\0\0", 3), std::string("lock\n"),
-        whole.substr(0, whole.size() / 2), other, std::string(100000, '[')}) {
-    const ScratchFolder run;
-    run.write("lock", text);
-    const Attempt second = attempt(run);
-    EXPECT_EQ(second.refused, "") << text.substr(0, 40);
-    EXPECT_GE(second.took, 150ms);
-    ASSERT_EQ(second.said.size(), 2u);
-    EXPECT_THAT(second.said[0], HasSubstr("a process that left no name"));
-  }
-}
-
 TEST(RunLock, ThatIsNoFileIsRefusedAndNotTouched) {
   for (const char* name : {"lock", "lock.guard"}) {
     const ScratchFolder run;
@@ -408,105 +152,9 @@ TEST(RunLock, NoticesThatItWasLost) {
   }
 }
 
-TEST(RunLock, AForkedChildDoesNotGiveItBack) {
-  const ScratchFolder run;
-  auto lock = std::make_unique<RunLock>(run.path());
-  std::this_thread::sleep_for(50ms);  // its thread waits by now
-  Child child([&] { lock.reset(); });
-  EXPECT_EQ(child.wait(), 0);
-  EXPECT_TRUE(lock->still_mine());
-}
-
-TEST(RunLock, AStoppedStarterDoesNotHoldUpOthersForLong) {
-  const ScratchFolder run;
-  run.write("lock.guard", "");
-  const FileDescriptor held(::open((run / "lock.guard").c_str(), O_RDWR | O_CLOEXEC));
-  ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
-  const Attempt second = attempt(run);
-  EXPECT_THAT(second.refused, HasSubstr("another process is just starting in it"));
-  EXPECT_GE(second.took, 1s);
-  EXPECT_LT(second.took, 1min);
-}
-
-void expect_free(const ScratchFolder& run, const std::string& when) {
-  const Attempt next = attempt(run);
-  EXPECT_EQ(next.refused, "") << when;
-  EXPECT_FALSE(next.watched()) << when;
-  EXPECT_EQ(std::distance(fs::directory_iterator(run.path()), {}), 1) << when;
-}
-
-// Once in a fresh folder, once where the lock of a dead process lies.
-TEST(RunLock, KilledAtAnyCallLeavesNothingThatBlocks) {
-  for (const bool taking_over : {false, true}) {
-    const ScratchFolder run;
-    bool killed = true;
-    for (size_t at = 0; killed; ++at) {
-      if (taking_over) Child([&] { new RunLock(run.path(), quick()); }).wait();
-      Child child([&] {
-        size_t number = 0;
-        const FileCalls watch([&](const std::string&) {
-          if (number++ == at) ::kill(::getpid(), SIGKILL);
-          return 0;
-        });
-        RunLock(run.path(), quick());
-      });
-      killed = WIFSIGNALED(child.wait());
-      expect_free(run, "killed before call " + std::to_string(at));
-      EXPECT_TRUE(killed || at >= 4) << at;
-    }
-  }
-}
-
-TEST(RunLock, KilledAtAnyInstantLeavesNothingThatBlocks) {
-  const ScratchFolder run;
-  std::mt19937 random(1);
-  for (int round = 0; round < 100; ++round) {
-    Pipe begun;
-    Child child([&] {
-      begun.put('b');
-      while (true) RunLock(run.path(), quick());
-    });
-    ASSERT_EQ(begun.get(), 'b');
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
-    child.kill();
-    expect_free(run, "round " + std::to_string(round));
-  }
-}
-
 TEST(RunLock, SaysWhatTheSystemSaysOfAFolderThatCannotBeWritten) {
   EXPECT_THROW(RunLock("/proc/self/fdinfo", quick()), SystemError);
   EXPECT_THROW(RunLock("/no/such/folder", quick()), SystemError);
-}
-
-TEST(LockOwner, ReadsBackWhatItWrites) {
-  const LockOwner owner = LockOwner::self();
-  const std::string text = owner.encode(12);
-  EXPECT_EQ(text.substr(static_cast<size_t>(owner.counter_offset()), LockOwner::kDigits),
-            LockOwner::digits(12));
-  const auto again = LockOwner::parse(text);
-  ASSERT_TRUE(again);
-  EXPECT_EQ(again->encode(12), text);
-  EXPECT_EQ(again->life(), LockOwner::Life::kAlive);
-  EXPECT_EQ(elsewhere().life(), LockOwner::Life::kUnknown);
-}
-
-TEST(LockOwner, RefusesWhatItDoesNotWrite) {
-  const std::string good = LockOwner::self().encode(1);
-  for (size_t length = 0; length + 1 < good.size(); ++length)
-    EXPECT_FALSE(LockOwner::parse(good.substr(0, length))) << length;
-  const auto with = [&](const char* key, const nlohmann::json& value) {
-    auto json = nlohmann::json::parse(good);
-    json[key] = value;
-    return LockOwner::parse(json.dump());
-  };
-  EXPECT_FALSE(with("host", "a\nb"));
-  EXPECT_FALSE(with("host", std::string(300, 'a')));
-  EXPECT_FALSE(with("uuid", ""));
-  EXPECT_FALSE(with("pid", 0));
-  EXPECT_FALSE(with("pid", "1"));
-  EXPECT_FALSE(with("counter", "1"));
-  EXPECT_FALSE(with("counter", 1));
-  EXPECT_FALSE(with("since", "\x1b[31m"));
 }
 
 }  // namespace

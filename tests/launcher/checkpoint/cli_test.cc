@@ -115,15 +115,13 @@ TEST_F(CheckpointCommand, ExportAndImport) {
   EXPECT_THAT(outcome.err, HasSubstr("say with --job what its model is"));
   const auto job = [](const std::string& model, const std::string& data) {
     return "model { " + model + " } data { train { " + data +
-           " } } train { global_batch: 4 steps: 1 } "
-           "optimizer { sgd { lr: 1 } }";
+           " } } train { global_batch: 4 steps: 1 } optimizer { sgd { lr: 1 } }";
   };
-  const std::string tokens = "tokens { files: 'nowhere' vocabulary: 31 }";
+  const std::string tokens = "tokens { files: 'nowhere' }";
   const std::string model =
       "gpt { layers: 2 width: 12 heads: 3 hidden: 20 context: 9 vocabulary: 31 epsilon: 1e-05 "
       "tied: true }";
-  write_file(run_ / "job.resolved.txtpb",
-             job("lenet5 {}", "synthetic { samples: 9 height: 28 width: 28 }"));
+  write_file(run_ / "job.resolved.txtpb", job("lenet5 {}", "synthetic {}"));
   EXPECT_THAT(checkpoint({"export", ours, theirs}).err,
               HasSubstr("job.resolved.txtpb: its model is neither gpt nor llama"));
   write_file(run_ / "job.resolved.2.txtpb", job(model, tokens));

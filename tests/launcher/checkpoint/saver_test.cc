@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include "core/base/error.h"
@@ -161,6 +163,43 @@ TEST(Saver, WhatIsNotFiniteOnOneRankIsCommittedByNone) {
                 "peer", "peer", ::testing::HasSubstr("2 checkpoints in a row could not be saved")));
   for (const auto& entry : std::filesystem::directory_iterator(scratch.path()))
     EXPECT_EQ(entry.path().filename(), "step-00000001");
+}
+
+// A disk that gives back something else than was written: seen before anything older is removed.
+TEST(Saver, WhatDoesNotReadBackIsSetAsideAndNothingIsRemoved) {
+  ScratchFolder scratch;
+  bool damages = false;
+  const auto damage = [&] {  // between the flush of the shards and the commit
+    for (const auto& entry : std::filesystem::directory_iterator(scratch.path()))
+      if (damages && entry.path().filename().string().starts_with(".tmp-"))
+        std::fstream(entry.path() / "shard-00001.safetensors",
+                     std::ios::in | std::ios::out | std::ios::binary)
+            .seekp(-3, std::ios::end)
+            .put('?');
+    return true;
+  };
+  std::vector<std::string> failures;
+  run_ranks(2, [&](comm::Communicator& group) {
+    Saving rank(group, scratch.path(),
+                {.retention = {.keep_last = 1},
+                 .owns_run = damage,
+                 .report = [&](const SaveReport& report) { failures.push_back(report.failure); }});
+    for (int i = 0; i < 3; ++i) {
+      rank.step();
+      if (group.rank() == 0) damages = i == 1;
+      rank.save();
+      EXPECT_EQ(rank.saver.finish(), i != 1);
+      EXPECT_EQ(rank.saver.last_committed(), i < 2 ? 1 : 3);
+      if (group.rank() == 0) {
+        EXPECT_EQ(steps_in(scratch.path()), std::vector<int64_t>{i < 2 ? 1 : 3});
+      }
+    }
+  });
+  EXPECT_THAT(failures, ::testing::ElementsAre(
+                            "",
+                            ::testing::AllOf(::testing::HasSubstr("shard-00001"),
+                                             ::testing::HasSubstr("refused-step-00000002")),
+                            ""));
 }
 
 TEST(Saver, ALostLockCommitsNothing) {

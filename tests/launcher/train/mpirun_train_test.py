@@ -77,12 +77,29 @@ class Run:
         return [r["accuracy"] for r in self.records() if "accuracy" in r][-1]
 
 
+def pipelined(**fields):
+    """Arguments that cut the network into stages."""
+    sets = {"train.micro_batch": 20, **{f"parallel.{name}": v for name, v in fields.items()}}
+    return [part for path, value in sets.items() for part in ("--set", f"{path}={value}")]
+
+
+PIPELINES = {  # ranks and arguments
+    "stages-2": (2, pipelined(pipeline=2)),
+    "stages-3-zero-bubble": (3, pipelined(pipeline=3, pipeline_schedule="ZERO_BUBBLE")),
+    "stages-2-named-data-2": (4, pipelined(pipeline=2, zero=2, stages="pool2",
+                                           pipeline_schedule="GPIPE")),
+    "stages-2-interleaved": (2, pipelined(pipeline=2, pipeline_schedule="INTERLEAVED")),
+}
+
+
 class MpirunTrain(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.temporary.name)
         cls.runs = {n: Run(cls.folder, n, f"np{n}") for n in (0, 1, 2, 3, 4)}
+        cls.pipelines = {name: Run(cls.folder, ranks, name, arguments=arguments)
+                         for name, (ranks, arguments) in PIPELINES.items()}
 
     @classmethod
     def tearDownClass(cls):
@@ -115,6 +132,27 @@ class MpirunTrain(unittest.TestCase):
                 self.assertGreater(largest, 1e-4, f"{name}: gradients near zero prove nothing")
                 worst = max(abs(a - b) for a, b in zip(got[name], values)) / largest
                 self.assertLess(worst, bound, f"{name} on {ranks} ranks")
+
+    def test_pipelines_give_what_one_rank_gives(self):
+        want = self.runs[1]
+        gradients = read_safetensors(want.gradients_file)
+        bound = 4 * BATCH**0.5 * 2**-24
+        for name, run in self.pipelines.items():
+            self.assertEqual(run.process.returncode, 0, f"{name}: {run.process.stderr}")
+            for step, (got, loss) in enumerate(zip(run.losses(), want.losses(), strict=True)):
+                self.assertLess(abs(got / loss - 1), 1e-6 if step == 0 else 1e-5, f"{name}: {step}")
+            got = read_safetensors(run.gradients_file)
+            self.assertEqual(set(got), set(gradients), name)
+            for tensor, values in gradients.items():
+                largest = max(abs(v) for v in values)
+                worst = max(abs(a - b) for a, b in zip(got[tensor], values)) / largest
+                self.assertLess(worst, bound, f"{name}: {tensor}")
+            self.assertEqual(run.accuracy(), want.accuracy(), name)
+
+    def test_a_network_of_too_few_layers_is_one_line(self):
+        run = Run(self.folder, 0, "too-few", arguments=pipelined(pipeline=9, data=1))
+        self.assertEqual(run.process.returncode, 64)
+        self.assertEqual(len(run.ours), 1, run.process.stderr)
 
     def test_final_accuracy(self):
         want = self.runs[1].accuracy()

@@ -1,0 +1,23 @@
+// Activations that are computed again in backward instead of being kept.
+//
+// Source: Chen et al., Training Deep Nets with Sublinear Memory Cost (2016): of a block, what
+// enters it is kept; the rest is made again right before the block's backward needs it.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/graph/graph.h"
+
+namespace trireme::core {
+
+// The names of the graph's blocks (Graph::set_block), in order.
+std::vector<std::string> blocks_of(const Graph& graph);
+
+// In a differentiated graph: gives backward its own copies ("NAME/again") of the forward nodes of
+// these blocks whose results it reads and nobody outside of the block does. What the copies make is
+// the same, bit for bit: random numbers have no state.
+void recompute(Graph& graph, const std::set<std::string>& blocks);
+
+}  // namespace trireme::core

@@ -1,0 +1,26 @@
+// Every byte that a rank's session will allocate, by arena, from its plan alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/runtime/session.h"
+
+namespace trireme::launcher {
+
+struct LedgerLine {
+  std::string what;  // "moments"
+  int64_t bytes = 0;
+};
+
+// In a fixed order, lines of 0 bytes included; together Session::arena_bytes() and, on a GPU, the
+// copies of the batches.
+struct Ledger {
+  std::vector<LedgerLine> lines;
+  int64_t total() const;
+};
+
+Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device);
+
+}  // namespace trireme::launcher
