@@ -29,9 +29,8 @@ std::vector<int> first_nodes(const Partition& partition) {
 
 TEST(Partition, ExplainsItself) {
   const PartitionOptions options{.stages = 3};
-  EXPECT_EQ(
-      partition(test::stage_net(StageNet::kSkips, 8), options).explain(options),
-      R"(3 stages, cut by cost
+  EXPECT_EQ(partition(test::stage_net(StageNet::kSkips, 8), options).explain(options),
+            R"(3 stages, cut by cost
 stage 0   stem                                              444 parameters  12.7 % of the work    7.3 KiB  sends 0.4 KiB
 stage 1   block0/fc1 ... block1/add                        1074 parameters  38.3 % of the work   19.6 KiB  sends 0.8 KiB
 stage 2   block2/fc1 ... accuracy                          1295 parameters  49.0 % of the work   24.4 KiB

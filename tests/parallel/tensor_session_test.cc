@@ -12,12 +12,13 @@
 #include "parallel/groups.h"
 #include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
+#include "tests/support/whole_state.h"
 
 namespace trireme::parallel {
 namespace {
 
 using core::StateBuffer;
-using Tensors = std::map<std::string, std::vector<float>>;
+using test::Tensors;
 
 constexpr int kSteps = 3;
 constexpr int64_t kBatch = 12, kPositions = 4, kVocabulary = 13;
@@ -78,21 +79,6 @@ core::Graph network(int64_t batch, bool training) {
                                                              .labels = {kPositions}});
 }
 
-void assemble(const core::Session& session, StateBuffer buffer, Tensors& tensors) {
-  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
-    std::vector<float>& tensor = tensors[parameter.name];
-    tensor.resize(parameter.whole_shape().elements());
-    core::for_each_run(
-        parameter.slice, parameter.shape, [&](int64_t whole, int64_t local, int64_t count) {
-          const int64_t first = parameter.offset + local;
-          for (const core::ElementRange& held : session.held({buffer, first, count})) {
-            const core::StateRange range{buffer, held.begin, held.elements()};
-            session.read_state(std::span(&range, 1), tensor.data() + whole + held.begin - first);
-          }
-        });
-  }
-}
-
 void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, Seen& seen) {
   const Mesh mesh({.data = layout.data, .tensor = layout.tensor, .pipeline = layout.pipeline},
                   world.size());
@@ -119,7 +105,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
   session.initialize();
   const auto share = [&](StateBuffer buffer, Tensors& tensors) {
     const std::scoped_lock lock(mutex);
-    assemble(session, buffer, tensors);
+    test::assemble(session, buffer, tensors);
   };
   std::vector<double> losses, norms;
   for (unsigned step = 0; step < kSteps; ++step) {
