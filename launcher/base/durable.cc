@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "core/base/error.h"
-#include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
 
@@ -21,18 +22,39 @@ void make_folder(const std::filesystem::path& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail_on_file("create", path);
 }
 
-void write_new_file(const std::filesystem::path& path, std::string_view contents) {
-  const FileDescriptor file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file) fail_on_file("create", path);
-  while (!contents.empty()) {
-    const ssize_t put = ::write(file.get(), contents.data(), contents.size());
+NewFile::NewFile(std::filesystem::path path)
+    : path_(std::move(path)),
+      file_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) {
+  if (!file_) fail_on_file("create", path_);
+}
+
+void NewFile::write(const void* data, int64_t bytes) {
+  const auto* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t put = ::write(file_.get(), from, static_cast<size_t>(bytes));
     if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) fail_on_file("write", path, put == 0 ? ENOSPC : errno);
-    contents.remove_prefix(static_cast<size_t>(put));
+    // No file system writes nothing without an error, but it must not loop for ever.
+    if (put <= 0) fail_on_file("write", path_, put == 0 ? ENOSPC : errno);
+    from += put;
+    bytes -= put;
+    written_ += put;
   }
-  // Never tried again: after a failure the system may have dropped what it could not write.
-  if (::fsync(file.get()) != 0) fail_on_file("write", path);
+}
+
+void NewFile::start_flush() {
+  ::sync_file_range(file_.get(), flushing_, written_ - flushing_, SYNC_FILE_RANGE_WRITE);
+  flushing_ = written_;
+}
+
+// Never tried again: after a failure the system may have dropped what it could not write.
+void NewFile::flush() {
+  if (::fsync(file_.get()) != 0) fail_on_file("write", path_);
+}
+
+void write_new_file(const std::filesystem::path& path, std::string_view contents) {
+  NewFile file(path);
+  file.write(contents.data(), std::ssize(contents));
+  file.flush();
 }
 
 void sync_folder(const std::filesystem::path& path) {

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <source_location>
 #include <string_view>
+
+#include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
 
@@ -17,8 +20,25 @@ namespace trireme::launcher {
 // Makes a folder for its owner alone (0700). One that is there already is fine.
 void make_folder(const std::filesystem::path& path);
 
-// Makes a file that must not be there yet (O_EXCL, and no symbolic link is followed), 0600, writes
-// it whole and waits until it is on the disk.
+// A file that must not be there yet (O_EXCL, and no symbolic link is followed), 0600, written from
+// its first byte to its last.
+class NewFile {
+ public:
+  explicit NewFile(std::filesystem::path path);
+
+  void write(const void* data, int64_t bytes);
+  // A hint that the disk may start with what was written so far; flush() says whether it did.
+  void start_flush();
+  // Waits until it is on the disk.
+  void flush();
+
+ private:
+  std::filesystem::path path_;
+  FileDescriptor file_;
+  int64_t written_ = 0, flushing_ = 0;
+};
+
+// The same for a text: written whole, and on the disk.
 void write_new_file(const std::filesystem::path& path, std::string_view contents);
 
 // Waits until the names in a folder are on the disk.

@@ -53,6 +53,13 @@ int64_t first_element(const Box& box, const core::Shape& shape) {
   return element;
 }
 
+int64_t position(const std::array<int64_t, core::Shape::kMaxRank>& at, const Box& box) {
+  int64_t position = 0;
+  for (int axis = 0; axis < box.rank; ++axis)
+    position = position * box.extent[axis] + (at[axis] - box.origin[axis]);
+  return position;
+}
+
 std::vector<Box> boxes_of_range(const core::Shape& shape, int64_t begin, int64_t end) {
   // Elements of one step along each axis: strides[rank - 1] == 1.
   std::array<int64_t, core::Shape::kMaxRank + 1> strides{};
@@ -76,6 +83,14 @@ std::vector<Box> boxes_of_range(const core::Shape& shape, int64_t begin, int64_t
     begin += box.elements();
     boxes.push_back(box);
   }
+  return boxes;
+}
+
+std::vector<Box> boxes_of_range(const Box& box, int64_t begin, int64_t end) {
+  const core::Shape extent(std::span(box.extent).first(box.rank));
+  std::vector<Box> boxes = boxes_of_range(extent, begin, end);
+  for (Box& part : boxes)
+    for (int axis = 0; axis < box.rank; ++axis) part.origin[axis] += box.origin[axis];
   return boxes;
 }
 

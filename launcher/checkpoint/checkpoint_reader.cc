@@ -9,44 +9,6 @@
 #include "launcher/checkpoint/structure.h"
 
 namespace trireme::launcher {
-namespace {
-
-using Index = std::array<int64_t, kMaxTensorRank>;
-
-int64_t position(const Index& at, const Box& in) {
-  int64_t position = 0;
-  for (int axis = 0; axis < in.rank; ++axis)
-    position = position * in.extent[axis] + (at[axis] - in.origin[axis]);
-  return position;
-}
-
-// Visits the elements that two boxes share as runs that are contiguous in both:
-// run(first element in a, first element in b, elements).
-template <typename Run>
-void for_each_run(const Box& a, const Box& b, const Run& run) {
-  const std::optional<Box> shared = intersect(a, b);
-  if (!shared) return;
-  int axis = shared->rank;  // the run spans this axis and all within it
-  int64_t length = 1;
-  do {
-    if (axis == 0) break;
-    --axis;
-    length *= shared->extent[axis];
-  } while (shared->extent[axis] == a.extent[axis] && shared->extent[axis] == b.extent[axis]);
-  Index at = shared->origin;
-  while (true) {
-    run(position(at, a), position(at, b), length);
-    int outer = axis - 1;
-    for (; outer >= 0; --outer) {
-      if (++at[outer] < shared->origin[outer] + shared->extent[outer]) break;
-      at[outer] = shared->origin[outer];
-    }
-    if (outer < 0) return;
-  }
-}
-
-}  // namespace
-
 CheckpointReader::CheckpointReader(const std::filesystem::path& folder) : folder_(folder) {
   const std::vector<std::string> problems = check_structure(folder_, manifest_);
   if (!problems.empty()) throw InvalidArgument(problems.front(), ExitCode::kBadCheckpoint);

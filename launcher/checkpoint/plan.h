@@ -56,11 +56,18 @@ struct CheckpointPlan {
   bool operator==(const CheckpointPlan&) const = default;
 };
 
-// What the data ranks write of tensors that each of them holds whole: the elements of all tensors,
-// in order, cut into `shards` runs that differ by one element at most. Every element is in one
-// shard; a shard is empty if there are fewer elements than shards. Every piece is a run of its
-// tensor's row-major order (see boxes_of_range).
+// What each rank holds of the tensors, by rank: boxes that lie in its memory. Two boxes of a tensor
+// are equal or share nothing, whoever holds them.
+using Holdings = std::vector<std::vector<Piece>>;
+
+// A shard a rank, of what it holds, so that every element is written once. Boxes that the same
+// ranks hold are spread over those: all their elements, in order, are cut into as many runs as
+// there are such ranks, which differ by one element at most. Every piece is therefore a run of the
+// row-major order of a box that its rank holds (see boxes_of_range). A shard may be without pieces.
 // Throws InvalidArgument (kBadCheckpoint) for what check_plan refuses.
+CheckpointPlan split_held(std::vector<TensorSpec> tensors, const Holdings& held);
+
+// The same where each of `shards` ranks holds everything.
 CheckpointPlan split_replicated(std::vector<TensorSpec> tensors, int shards);
 
 // Names, shapes and number within the limits, every (name, role) once. Throws as check_plan does.

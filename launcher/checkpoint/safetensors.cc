@@ -5,53 +5,30 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "launcher/base/atomic.h"
 #include "launcher/base/file_descriptor.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/refuse.h"
 #include "launcher/checkpoint/safetensors_header.h"
 
 namespace trireme::launcher {
-namespace {
-
-using Json = nlohmann::ordered_json;
-static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
-
-constexpr char kMetadata[] = "__metadata__";
-
-std::string header_of(const std::vector<NamedTensor>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
-  Json header = Json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  SafetensorsHeader header{.entries = {}, .metadata = metadata};
   int64_t begin = 0;
   for (const NamedTensor& tensor : tensors) {
     const int64_t end = begin + static_cast<int64_t>(tensor.values.size() * sizeof(float));
-    header[tensor.name] = {
-        {"dtype", "F32"},
-        {"shape", std::vector<int64_t>(tensor.shape.dims().begin(), tensor.shape.dims().end())},
-        {"data_offsets", {begin, end}}};
+    header.entries.push_back({tensor.name, tensor.shape, begin, end});
     begin = end;
   }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // tensors start 8-byte aligned
-  return text;
-}
-
-}  // namespace
-
-void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  const std::string header = header_of(tensors, metadata);
-  const uint64_t length = header.size();
+  const std::string first = make_safetensors_header(header);
   AtomicFile file(path);
-  file.write(&length, sizeof(length));
-  file.write(header.data(), static_cast<int64_t>(header.size()));
+  file.write(first.data(), std::ssize(first));
   for (const NamedTensor& tensor : tensors)
     file.write(tensor.values.data(), static_cast<int64_t>(tensor.values.size() * sizeof(float)));
   file.commit();

@@ -1,6 +1,8 @@
 #include "launcher/checkpoint/safetensors_header.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,6 +14,19 @@ namespace {
 
 using Json = nlohmann::json;
 constexpr char kMetadata[] = "__metadata__";
+static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
+
+// Bytes of an element; 0 for a type that the format does not have, or packs below a byte.
+int64_t element_bytes(std::string_view dtype) {
+  constexpr std::pair<std::string_view, int64_t> kTypes[] = {
+      {"F32", 4},     {"F16", 2},     {"BF16", 2},        {"F64", 8},        {"I64", 8},
+      {"I32", 4},     {"I16", 2},     {"I8", 1},          {"U8", 1},         {"BOOL", 1},
+      {"U16", 2},     {"U32", 4},     {"U64", 8},         {"C64", 8},        {"F8_E4M3", 1},
+      {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"F8_E4M3FNUZ", 1}, {"F8_E5M2FNUZ", 1}};
+  for (const auto& [name, bytes] : kTypes)
+    if (dtype == name) return bytes;
+  return 0;
+}
 
 // What a hostile name may do to a terminal, and to a line's length.
 std::string shown(const std::string& name) {
@@ -25,8 +40,8 @@ std::string shown(const std::string& name) {
 // Levels: 0 nothing, 1 the header, 2 a tensor or the metadata, 3 a tensor's list of numbers.
 class HeaderEvents final : public nlohmann::json_sax<Json> {
  public:
-  HeaderEvents(int64_t data_bytes, const std::string& where)
-      : data_bytes_(data_bytes), where_(where) {}
+  HeaderEvents(int64_t data_bytes, const std::string& where, SafetensorsTypes types)
+      : data_bytes_(data_bytes), where_(where), types_(types) {}
 
   SafetensorsHeader take() { return std::move(header_); }
 
@@ -68,8 +83,12 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
       bad("holds a text where none belongs");
     if (in_metadata())
       header_.metadata[field_] = value;
-    else if (value != "F32")
+    else if (types_ == SafetensorsTypes::kF32 && value != "F32")
       bad("expects dtype F32, got another");
+    else if (element_bytes(value) == 0)
+      bad("has a dtype that this program does not know");
+    else
+      dtype_ = value;
     return true;
   }
   bool number_unsigned(number_unsigned_t value) override {
@@ -113,16 +132,18 @@ class HeaderEvents final : public nlohmann::json_sax<Json> {
     } catch (const InvalidArgument& error) {  // a product past 2^62
       bad(error.what());
     }
-    if ((end - begin) % 4 != 0 || shape.elements() != (end - begin) / 4)
+    const int64_t size = element_bytes(dtype_);
+    if ((end - begin) % size != 0 || shape.elements() != (end - begin) / size)
       bad(fmt::format("shape {} does not fit {} bytes", shape.str(), end - begin));
-    header_.entries.push_back({name_, shape, begin, end});
+    header_.entries.push_back({name_, shape, begin, end, dtype_});
   }
 
   int64_t data_bytes_;
   const std::string& where_;
+  SafetensorsTypes types_;
   SafetensorsHeader header_;
   int level_ = 0;
-  std::string name_, field_;
+  std::string name_, field_, dtype_;
   std::set<std::string> names_, seen_;
   std::vector<int64_t> shape_, offsets_;
 };
@@ -142,16 +163,38 @@ void check_order(const SafetensorsHeader& header, int64_t data_bytes, const std:
 }  // namespace
 
 SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_bytes,
-                                           const std::string& where) {
+                                           const std::string& where, SafetensorsTypes types) {
   // The format wants the object at once: a file must not be of another kind too.
   if (!text.starts_with('{')) refuse(where, "the header is not a JSON object");
-  HeaderEvents events(data_bytes, where);
+  HeaderEvents events(data_bytes, where, types);
   Json::sax_parse(text, &events);
   SafetensorsHeader header = events.take();
   std::ranges::stable_sort(header.entries, {},
                            [](const auto& entry) { return std::pair(entry.begin, entry.end); });
   check_order(header, data_bytes, where);
   return header;
+}
+
+std::string make_safetensors_header(const SafetensorsHeader& header) {
+  using Ordered = nlohmann::ordered_json;
+  std::string text = "{";
+  const auto put = [&](const std::string& key, const Ordered& value) {
+    text += fmt::format("{}{}:{}", text.size() > 1 ? "," : "", Ordered(key).dump(), value.dump());
+  };
+  if (!header.metadata.empty()) put(kMetadata, header.metadata);
+  // An object of many keys searches all of them for each new one; one tensor a time does not.
+  for (const SafetensorsEntry& entry : header.entries) {
+    const auto dims = entry.shape.dims();
+    put(entry.name, {{"dtype", entry.dtype},
+                     {"shape", std::vector<int64_t>(dims.begin(), dims.end())},
+                     {"data_offsets", {entry.begin, entry.end}}});
+  }
+  text += '}';
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // tensors start 8-byte aligned
+  const uint64_t length = text.size();
+  std::string bytes(sizeof(length), '\0');
+  std::memcpy(bytes.data(), &length, sizeof(length));
+  return bytes + text;
 }
 
 }  // namespace trireme::launcher

@@ -18,6 +18,7 @@ struct SafetensorsEntry {
   std::string name;
   core::Shape shape;
   int64_t begin = 0, end = 0;  // bytes behind the header
+  std::string dtype = "F32";   // as the format names it
 };
 
 struct SafetensorsHeader {
@@ -25,10 +26,17 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// `text` is the header without its length; `data_bytes` the size of what follows it. Every tensor
-// is f32, every byte of the data in exactly one tensor, no name or field doubled, none unknown.
+// kF32: tensors of any other type are refused. kAny: those whose elements are whole bytes pass.
+enum class SafetensorsTypes : uint8_t { kF32, kAny };
+
+// `text` is the header without its length; `data_bytes` the size of what follows it. Every byte of
+// the data is in exactly one tensor, no name or field doubled, none unknown.
 // Throws InvalidArgument (kBadCheckpoint), one line that opens with `where`.
 SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_bytes,
-                                           const std::string& where);
+                                           const std::string& where,
+                                           SafetensorsTypes types = SafetensorsTypes::kF32);
+
+// The first bytes of a file: the header's length, the JSON text, spaces up to a multiple of 8.
+std::string make_safetensors_header(const SafetensorsHeader& header);
 
 }  // namespace trireme::launcher

@@ -1,12 +1,12 @@
 #include "launcher/checkpoint/saver.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 
 #include "core/base/error.h"
 #include "launcher/base/agreement.h"
+#include "launcher/checkpoint/finite.h"
 #include "launcher/checkpoint/shard_writer.h"
 #include "launcher/checkpoint/state.h"
 
@@ -24,12 +24,6 @@ bool ready(const std::future<T>& result) {
   return result.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
 }
 
-// By the exponent's bits, so that the compiler can take many at once.
-bool is_finite(float value) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  return (std::bit_cast<uint32_t>(value) & kExponent) != kExponent;
-}
-
 }  // namespace
 
 Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& device,
@@ -41,11 +35,11 @@ Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& de
       options_(std::move(options)),
       judged_(std::move(judged)) {
   manifest_.info = std::move(info);
-  manifest_.plan = split_replicated(state_tensors(session.plan()), group.size());
+  const std::vector<HeldBox> held = held_boxes(session);
+  manifest_.plan = split_held(state_tensors(session.plan()), gather_holdings(group, held));
   int64_t elements = 0;
   for (const Piece& piece : manifest_.plan.shards[group.rank()]) {
-    ranges_.push_back(
-        state_range(session.plan().layout, manifest_.plan.tensors[piece.tensor], piece.box));
+    ranges_.push_back(state_range(held, piece));
     elements += ranges_.back().elements;
   }
   buffer_ = {static_cast<float*>(device.allocate_host(elements * core::size_of(core::DType::kF32))),
@@ -105,14 +99,11 @@ void Saver::write() {
   report_.write_ms = milliseconds_since(start);
 }
 
-// What is not finite is never committed: a run could only go on to nowhere from it.
 void Saver::check_finite() const {
   const std::vector<Piece>& pieces = manifest_.plan.shards[group_.rank()];
   for (size_t i = 0; i < pieces.size(); ++i) {
     const auto* values = reinterpret_cast<const float*>(pieces_[i]);
-    bool finite = true;
-    for (int64_t j = 0; j < ranges_[i].elements; ++j) finite &= is_finite(values[j]);
-    if (!finite)
+    if (!all_finite({values, static_cast<size_t>(ranges_[i].elements)}))
       throw SystemError(fmt::format("[checkpoint] {} holds values that are not finite",
                                     manifest_.plan.key(pieces[i])));
   }

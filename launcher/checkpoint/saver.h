@@ -59,8 +59,8 @@ struct SaverOptions {
 
 class Saver {
  public:
-  // All references outlive the saver. `judged`: what retention's keep_best goes by, the smaller the
-  // better, of the checkpoints that are there.
+  // Collective. All references outlive the saver. `judged`: what retention's keep_best goes by, the
+  // smaller the better, of the checkpoints that are there.
   Saver(comm::Communicator& group, core::Session& session, core::Device& device,
         CheckpointStore store, ManifestInfo info, SaverOptions options,
         std::map<int64_t, double> judged);

@@ -38,17 +38,75 @@ void compare(const std::vector<TensorSpec>& mine, const std::vector<TensorSpec>&
   }
 }
 
-void load_tensor(CheckpointReader& checkpoint, int tensor, core::Session& session,
-                 std::vector<float>& values) {
-  const TensorSpec& spec = checkpoint.manifest().plan.tensors[tensor];
-  const int64_t all = spec.shape.elements();
-  for (int64_t begin = 0; begin < all; begin += kChunkElements)
-    for (const Box& box :
-         boxes_of_range(spec.shape, begin, std::min(all, begin + kChunkElements))) {
-      values.resize(static_cast<size_t>(box.elements()));
-      checkpoint.read(tensor, box, values.data());
-      session.write_state(state_range(session.plan().layout, spec, box), values);
+// A box of a parameter as a whole, and its first element in the part that lies here.
+struct LocalBox {
+  Box box;
+  int64_t first = 0;
+};
+
+// Of a part whose ranges lie one behind the other, without a dimension outside of them.
+std::vector<LocalBox> ranges_of(const core::FlatParameter& parameter) {
+  const core::Slice& slice = parameter.slice;
+  const int64_t extent = slice.logical[slice.dim];
+  const Box whole = whole_box(slice.logical);
+  const int64_t step = whole.elements() / extent;
+  std::vector<LocalBox> boxes;
+  int64_t first = 0;
+  for (const auto& [begin, end] : slice.ranges) {
+    LocalBox local{whole, first * step};
+    local.box.origin[slice.dim] = begin;
+    local.box.extent[slice.dim] = std::min(end, extent) - begin;
+    if (local.box.extent[slice.dim] > 0) boxes.push_back(local);
+    first += end - begin;
+  }
+  return boxes;
+}
+
+std::vector<LocalBox> local_boxes(const core::FlatParameter& parameter) {
+  const core::Slice& slice = parameter.slice;
+  if (slice.is_whole()) return {{whole_box(parameter.shape), 0}};
+  int64_t outer = 1;
+  for (int dim = 0; dim < slice.dim; ++dim) outer *= slice.logical[dim];
+  const bool padded = slice.ranges.back().second > slice.logical[slice.dim];
+  if (outer == 1 || (slice.ranges.size() == 1 && !padded)) return ranges_of(parameter);
+  std::vector<LocalBox> boxes;
+  core::for_each_run(slice, parameter.shape, [&](int64_t whole, int64_t local, int64_t count) {
+    for (const Box& box : boxes_of_range(slice.logical, whole, whole + count)) {
+      boxes.push_back({box, local});
+      local += box.elements();
     }
+  });
+  return boxes;
+}
+
+// Of a run of the flat buffers, the parts that are kept here.
+void add_held(const core::Session& session, const Piece& piece, const core::StateRange& range,
+              std::vector<HeldBox>& held) {
+  for (const core::ElementRange& part : session.held(range)) {
+    int64_t first = part.begin;
+    for (const Box& box :
+         boxes_of_range(piece.box, part.begin - range.first, part.end - range.first)) {
+      held.push_back({{piece.tensor, box}, {range.buffer, first, box.elements()}});
+      first += box.elements();
+    }
+  }
+}
+
+// A piece as words, for the way to the other ranks.
+constexpr int64_t kPieceWords = 2 + 2 * core::Shape::kMaxRank;
+
+void append(const Piece& piece, std::vector<int64_t>& words) {
+  words.push_back(piece.tensor);
+  words.push_back(piece.box.rank);
+  words.insert(words.end(), piece.box.origin.begin(), piece.box.origin.end());
+  words.insert(words.end(), piece.box.extent.begin(), piece.box.extent.end());
+}
+
+Piece piece_of(const int64_t* words) {
+  Piece piece{static_cast<int>(words[0]), {.rank = static_cast<int>(words[1])}};
+  std::copy_n(words + 2, core::Shape::kMaxRank, piece.box.origin.begin());
+  std::copy_n(words + 2 + core::Shape::kMaxRank, core::Shape::kMaxRank, piece.box.extent.begin());
+  return piece;
 }
 
 }  // namespace
@@ -56,17 +114,50 @@ void load_tensor(CheckpointReader& checkpoint, int tensor, core::Session& sessio
 std::vector<TensorSpec> state_tensors(const core::SessionPlan& plan) {
   std::vector<TensorSpec> tensors;
   for (int i = 0; i <= core::moment_count(plan.optimizer); ++i)
-    for (const core::FlatParameter& parameter : plan.layout.parameters)
+    for (const core::WholeParameter& parameter : plan.whole)
       if (i == 0 || parameter.trained)
         tensors.push_back({.name = parameter.name, .role = kRoles[i], .shape = parameter.shape});
   return tensors;
 }
 
-core::StateRange state_range(const core::FlatLayout& layout, const TensorSpec& tensor,
-                             const Box& box) {
-  return {.buffer = buffer_of(tensor.role),
-          .first = layout.find(tensor.name).offset + first_element(box, tensor.shape),
-          .elements = box.elements()};
+std::vector<HeldBox> held_boxes(const core::Session& session) {
+  const std::vector<TensorSpec> tensors = state_tensors(session.plan());
+  std::vector<HeldBox> held;
+  for (int i = 0; i < std::ssize(tensors); ++i)
+    if (const core::FlatParameter* mine = session.plan().layout.look_up(tensors[i].name))
+      for (const LocalBox& local : local_boxes(*mine))
+        add_held(session, {i, local.box},
+                 {buffer_of(tensors[i].role), mine->offset + local.first, local.box.elements()},
+                 held);
+  return held;
+}
+
+core::StateRange state_range(const std::vector<HeldBox>& held, const Piece& piece) {
+  const auto same = std::ranges::equal_range(held, piece.tensor, {},
+                                             [](const HeldBox& h) { return h.piece.tensor; });
+  const auto found = std::ranges::find_if(
+      same, [&](const HeldBox& one) { return intersect(one.piece.box, piece.box) == piece.box; });
+  ensure(found != same.end(), "what a rank writes is held there");
+  return {.buffer = found->range.buffer,
+          .first = found->range.first + position(piece.box.origin, found->piece.box),
+          .elements = piece.box.elements()};
+}
+
+Holdings gather_holdings(comm::Communicator& group, const std::vector<HeldBox>& held) {
+  std::vector<int64_t> mine{std::ssize(held)};
+  for (const HeldBox& one : held) append(one.piece, mine);
+  int64_t longest = std::ssize(mine);
+  group.all_reduce(std::span(&longest, 1), core::ReduceOp::kMax, {}, "checkpoint");
+  mine.resize(static_cast<size_t>(longest));
+  std::vector<int64_t> all(static_cast<size_t>(longest * group.size()));
+  group.all_gather(mine.data(), all.data(), longest, core::DType::kI64, {}, "checkpoint");
+  Holdings holdings(static_cast<size_t>(group.size()));
+  for (int rank = 0; rank < group.size(); ++rank) {
+    const int64_t* words = all.data() + rank * longest;
+    for (int64_t i = 0; i < words[0]; ++i)
+      holdings[rank].push_back(piece_of(words + 1 + i * kPieceWords));
+  }
+  return holdings;
 }
 
 void check_same_tensors(const CheckpointReader& checkpoint,
@@ -85,25 +176,44 @@ void check_same_tensors(const CheckpointReader& checkpoint,
       all > 3 ? fmt::format("; and {} more", all - 3) : "");
 }
 
-void load_parameters(CheckpointReader& checkpoint, core::Session& session) {
+void fill(core::Session& session, TensorRole role, const ReadTensor& read) {
+  const std::vector<TensorSpec> tensors = state_tensors(session.plan());
   std::vector<float> values;
-  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
-    const int tensor = checkpoint.find(parameter.name, TensorRole::kParameter);
-    const std::vector<TensorSpec>& tensors = checkpoint.manifest().plan.tensors;
-    if (tensor < 0 || tensors[tensor].shape != parameter.shape)
-      throw InvalidArgument(
-          fmt::format("{}: the job's model has parameter '{}' {}, the checkpoint has {}",
-                      checkpoint.folder().string(), parameter.name, parameter.shape.str(),
-                      tensor < 0 ? "none of that name" : tensors[tensor].shape.str()),
-          ExitCode::kBadCheckpoint);
-    load_tensor(checkpoint, tensor, session, values);
+  for (const HeldBox& held : held_boxes(session)) {
+    const TensorSpec& tensor = tensors[held.piece.tensor];
+    if (tensor.role != role) continue;
+    core::StateRange range{.buffer = held.range.buffer, .first = held.range.first};
+    for (int64_t begin = 0; begin < held.range.elements; begin += kChunkElements)
+      for (const Box& box : boxes_of_range(held.piece.box, begin,
+                                           std::min(held.range.elements, begin + kChunkElements))) {
+        range.elements = box.elements();
+        values.resize(static_cast<size_t>(range.elements));
+        read(tensor, box, values.data());
+        session.write_state(range, values);
+        range.first += range.elements;
+      }
   }
 }
 
+void load_parameters(CheckpointReader& checkpoint, core::Session& session) {
+  const std::vector<TensorSpec>& saved = checkpoint.manifest().plan.tensors;
+  fill(session, TensorRole::kParameter, [&](const TensorSpec& spec, const Box& box, float* out) {
+    const int tensor = checkpoint.find(spec.name, spec.role);
+    if (tensor < 0 || saved[tensor].shape != spec.shape)
+      throw InvalidArgument(
+          fmt::format("{}: the job's model has parameter '{}' {}, the checkpoint has {}",
+                      checkpoint.folder().string(), spec.name, spec.shape.str(),
+                      tensor < 0 ? "none of that name" : saved[tensor].shape.str()),
+          ExitCode::kBadCheckpoint);
+    checkpoint.read(tensor, box, out);
+  });
+}
+
 void load_state(CheckpointReader& checkpoint, core::Session& session) {
-  std::vector<float> values;
-  for (size_t i = 0; i < checkpoint.manifest().plan.tensors.size(); ++i)
-    load_tensor(checkpoint, static_cast<int>(i), session, values);
+  for (int role = 0; role <= session.moments(); ++role)
+    fill(session, kRoles[role], [&](const TensorSpec& spec, const Box& box, float* out) {
+      checkpoint.read(checkpoint.find(spec.name, spec.role), box, out);
+    });
 }
 
 }  // namespace trireme::launcher

@@ -1,31 +1,51 @@
-// A session's state as the tensors of a checkpoint, and back.
+// A session's state as the tensors of a checkpoint, and back, whatever the layout: of each whole
+// tensor a rank holds some boxes, each of which lies in its flat buffers as one run.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "core/runtime/session.h"
 #include "launcher/checkpoint/checkpoint_reader.h"
 #include "launcher/checkpoint/plan.h"
 
 namespace trireme::launcher {
 
-// Parameters in the layout's order, then the moments of the trained ones.
+// The run's tensors, whoever holds them, in the same order on every rank: parameters, then the
+// moments of the trained ones.
 std::vector<TensorSpec> state_tensors(const core::SessionPlan& plan);
 
-// Where a piece that is one run of its tensor's row-major order lies in the flat buffers.
-core::StateRange state_range(const core::FlatLayout& layout, const TensorSpec& tensor,
-                             const Box& box);
+struct HeldBox {
+  Piece piece;             // of state_tensors()
+  core::StateRange range;  // where its elements lie, row-major
+};
+
+// What this rank holds, padding left out: the slices of split parameters (core/graph/slice.h), and
+// of what the data ranks share (core/runtime/flat_state.h) this rank's part. By tensor.
+std::vector<HeldBox> held_boxes(const core::Session& session);
+
+// Where a piece lies that is a run of one of the boxes, which are by tensor.
+core::StateRange state_range(const std::vector<HeldBox>& held, const Piece& piece);
+
+// What every rank of `group` holds. Collective.
+Holdings gather_holdings(comm::Communicator& group, const std::vector<HeldBox>& held);
 
 // Throws InvalidArgument (kUsage), one line that names the first differing tensors and the fix, if
 // the checkpoint does not hold just these.
 void check_same_tensors(const CheckpointReader& checkpoint, const std::vector<TensorSpec>& tensors);
 
+// Fills `out` with a box of a tensor, row-major.
+using ReadTensor = std::function<void(const TensorSpec& tensor, const Box& box, float* out)>;
+// Fills what this rank holds of the tensors of `role`, some MiB at a time.
+void fill(core::Session& session, TensorRole role, const ReadTensor& read);
+
 // Reads the parameters alone, for evaluation. Throws InvalidArgument (kBadCheckpoint) that names
 // the parameter if one is missing or of another shape, or for what load_state() throws.
 void load_parameters(CheckpointReader& checkpoint, core::Session& session);
 
-// Reads every tensor into the session, some MiB at a time. The counters are the caller's.
+// Reads what this rank holds of every tensor into the session. The counters are the caller's.
 // Throws InvalidArgument (kBadCheckpoint) for a block that is corrupt; the session's state is then
 // rubbish.
 void load_state(CheckpointReader& checkpoint, core::Session& session);

@@ -4,7 +4,7 @@
 
 #include "launcher/base/agreement.h"
 #include "launcher/base/report.h"
-#include "launcher/cli/checkpoint.h"
+#include "launcher/cli/checkpoint_command.h"
 #include "launcher/cli/commands.h"
 #include "launcher/data/write_tokens.h"
 #include "launcher/eval/eval.h"
@@ -25,9 +25,9 @@ struct CommandLine {
   TrainArguments train;
   std::filesystem::path checkpoint;
   std::string help_path;
-  std::filesystem::path folder, other;  // of `checkpoint`
   PlanArguments plan;
   std::filesystem::path measure;  // of `doctor`
+  CheckpointArguments look;
   GenerateArguments generate;
   WriteTokensArguments tokens;
 };
@@ -52,24 +52,6 @@ void add_device(CLI::App& command, CommandLine& line) {
       ->type_name("DEVICE");
   command.add_flag("--share-gpu", line.train.share_gpu,
                    "Let several ranks drive one GPU (to test; slow)");
-}
-
-void add_checkpoint(CLI::App& app, CommandLine& line) {
-  CLI::App* checkpoint = app.add_subcommand(
-      "checkpoint", "Look at checkpoints; docs/checkpoint.md says what they are");
-  checkpoint->require_subcommand(1);
-  checkpoint
-      ->add_subcommand("ls", "Steps, sizes, layouts, counters, and whether each is valid (else 65)")
-      ->add_option("DIR", line.folder, "A run folder, its checkpoints/ or one checkpoint")
-      ->required();
-  checkpoint->add_subcommand("verify", "Read every byte and compare its checksum; 65 if one is bad")
-      ->add_option("CHECKPOINT", line.folder, "A folder with a manifest.pb")
-      ->required();
-  CLI::App* diff = checkpoint->add_subcommand(
-      "diff",
-      "Compare tensors by their bits, and counters; 0 if equal, 1 if not, 65 if unreadable");
-  diff->add_option("A", line.folder, "A checkpoint")->required();
-  diff->add_option("B", line.other, "Another, of any layout")->required();
 }
 
 void add_plan(CLI::App& app, CommandLine& line) {
@@ -158,7 +140,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   add_device(*doctor, line);
   doctor->add_option("--measure", line.measure,
                      "Time this machine and write what `trireme plan --device FILE` reads");
-  add_checkpoint(app, line);
+  add_checkpoint(app, line.look);
   add_job(*app.add_subcommand("summary", "Layers, shapes, parameters and FLOPs of a job"), line);
   app.add_subcommand("help", "The fields of a job file, with types and defaults")
       ->add_option("PATH", line.help_path, "A field, e.g. train.global_batch; default: all");
@@ -194,12 +176,6 @@ int run_on_world(const std::function<ExitCode(comm::World&)>& command) {
   }
 }
 
-int look_at_checkpoints(const CLI::App& command, const CommandLine& line) {
-  if (command.got_subcommand("ls")) return print_checkpoints(line.folder);
-  if (command.got_subcommand("verify")) return print_verification(line.folder);
-  return print_difference(line.folder, line.other);
-}
-
 int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
   if (app.got_subcommand("train")) {
     line.train.job = line.job.job;
@@ -226,7 +202,7 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
       return ExitCode::kDone;
     });
   if (app.got_subcommand("checkpoint"))
-    return look_at_checkpoints(*app.get_subcommand("checkpoint"), line);
+    return run_checkpoint(*app.get_subcommand("checkpoint"), line.look);
   if (app.got_subcommand("validate")) validate_job(line.job, extensions);
   if (app.got_subcommand("plan")) {
     line.plan.job = line.job;

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "launcher/base/file_descriptor.h"
+#include "launcher/base/atomic.h"
 #include "launcher/data/byte_source.h"
 #include "launcher/data/errors.h"
 #include "launcher/data/token_file.h"

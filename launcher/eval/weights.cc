@@ -1,5 +1,7 @@
 #include "launcher/eval/weights.h"
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "core/runtime/session.h"
 #include "launcher/checkpoint/state.h"
@@ -14,6 +16,13 @@ namespace fs = std::filesystem;
   throw InvalidArgument(message, ExitCode::kBadCheckpoint);
 }
 
+// A box of a tensor that is in memory.
+void copy_box(const NamedTensor& tensor, const Box& box, float* out) {
+  for_each_run(whole_box(tensor.shape), box, [&](int64_t from, int64_t to, int64_t elements) {
+    std::copy_n(tensor.values.data() + from, elements, out + to);
+  });
+}
+
 }  // namespace
 
 Weights::Weights(const fs::path& path) {
@@ -21,8 +30,8 @@ Weights::Weights(const fs::path& path) {
   if (fs::is_directory(path)) {
     file = RunFolder(path).model();
     const auto saved = RunFolder(path).checkpoints().list();
-    if (const auto named = CheckpointStore::at(path))
-      checkpoint_ = std::make_unique<CheckpointReader>(named->path);
+    if (fs::exists(path / kManifestName))
+      checkpoint_ = std::make_unique<CheckpointReader>(path);
     else if (!fs::exists(file) && !saved.empty())
       checkpoint_ = std::make_unique<CheckpointReader>(saved.front().path);
   }
@@ -35,8 +44,9 @@ std::string Weights::name() const {
 
 void Weights::load(core::Session& session) {
   if (checkpoint_) return load_parameters(*checkpoint_, session);
-  load_file(session.plan().layout, [&](const std::string& name, std::span<const float> values) {
-    session.set_parameter(name, values);
+  check_count(session.plan().whole.size());
+  fill(session, TensorRole::kParameter, [&](const TensorSpec& spec, const Box& box, float* out) {
+    copy_box(find(spec.name, spec.shape), box, out);
   });
 }
 
@@ -57,16 +67,23 @@ void Weights::load(const core::FlatLayout& layout, const Set& set) {
 }
 
 void Weights::load_file(const core::FlatLayout& layout, const Set& set) const {
-  for (const core::FlatParameter& parameter : layout.parameters) {
-    const NamedTensor& tensor = file_.find(parameter.name);
-    if (tensor.shape != parameter.shape)
-      refuse(fmt::format("{}: tensor '{}' has shape {}, the job's model expects {}", file_.path,
-                         parameter.name, tensor.shape.str(), parameter.shape.str()));
-    set(parameter.name, tensor.values);
-  }
-  if (file_.tensors.size() != layout.parameters.size())
+  for (const core::FlatParameter& parameter : layout.parameters)
+    set(parameter.name, find(parameter.name, parameter.shape).values);
+  check_count(layout.parameters.size());
+}
+
+const NamedTensor& Weights::find(const std::string& name, const core::Shape& shape) const {
+  const NamedTensor& tensor = file_.find(name);
+  if (tensor.shape != shape)
+    refuse(fmt::format("{}: tensor '{}' has shape {}, the job's model expects {}", file_.path, name,
+                       tensor.shape.str(), shape.str()));
+  return tensor;
+}
+
+void Weights::check_count(size_t parameters) const {
+  if (file_.tensors.size() != parameters)
     refuse(fmt::format("{}: holds {} tensors, the job's model has {} parameters", file_.path,
-                       file_.tensors.size(), layout.parameters.size()));
+                       file_.tensors.size(), parameters));
 }
 
 }  // namespace trireme::launcher

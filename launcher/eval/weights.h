@@ -33,6 +33,8 @@ class Weights {
 
  private:
   void load_file(const core::FlatLayout& layout, const Set& set) const;
+  const NamedTensor& find(const std::string& name, const core::Shape& shape) const;
+  void check_count(size_t parameters) const;
 
   std::unique_ptr<CheckpointReader> checkpoint_;
   SafetensorsFile file_;

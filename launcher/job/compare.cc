@@ -18,7 +18,7 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 // A pattern covers a field and all inside it. * stands for one name; indices count for nothing.
-constexpr std::array<std::string_view, 19> kMayDiffer = {"name",
+constexpr std::array<std::string_view, 20> kMayDiffer = {"name",
                                                          "schedule",
                                                          "parallel",
                                                          "logging",
@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, 19> kMayDiffer = {"name",
                                                          "train.eval_every_steps",
                                                          "train.micro_batch",
                                                          "train.early_stop",
+                                                         "train.recompute",
                                                          "train.non_finite",
                                                          "train.replica_check_every_steps",
                                                          "optimizer.*.lr",

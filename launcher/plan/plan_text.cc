@@ -13,9 +13,8 @@ using parallel::Axis;
 
 // "235,146"
 std::string grouped(int64_t value) {
-  std::string digits = fmt::format("{}", value);
-  for (auto at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(digits.begin() + at, ',');
-  return digits;
+  if (value < 1000) return fmt::format("{}", value);
+  return fmt::format("{},{:03}", grouped(value / 1000), value % 1000);
 }
 
 std::string mebibytes(int64_t bytes) {

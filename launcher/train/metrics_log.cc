@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "launcher/base/atomic.h"
 
 namespace trireme::launcher {
 namespace {

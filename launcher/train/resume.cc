@@ -54,26 +54,27 @@ Resume::Resume(comm::Communicator& group, CheckpointStore store,
       candidates_(share(group, candidates)),
       note_(std::move(note)) {}
 
-void Resume::choose(const core::SessionPlan& plan, const ManifestInfo& mine) {
-  if (from_checkpoint()) open_newest(plan, mine);
+void Resume::choose(const core::SessionPlan& plan, ManifestInfo mine) {
+  mine_ = std::move(mine);
+  if (from_checkpoint()) open_newest(plan);
 }
 
-void Resume::open_newest(const core::SessionPlan& plan, const ManifestInfo& mine) {
+void Resume::open_newest(const core::SessionPlan& plan) {
   for (;;) {
     const auto failure = try_together(
         group_, [&] { reader_ = std::make_unique<CheckpointReader>(candidates_.front().path); });
     if (!failure) break;
     skip(failure->message);
   }
-  agree(group_, [&] { check_same_run(*reader_, plan, mine); });
+  agree(group_, [&] { check_same_run(*reader_, plan, mine_); });
 }
 
-Counters Resume::load(core::Session& session, const ManifestInfo& mine) {
+Counters Resume::load(core::Session& session) {
   for (;;) {
     const auto failure = try_together(group_, [&] { load_state(*reader_, session); });
     if (!failure) break;
     skip(failure->message);
-    open_newest(session.plan(), mine);
+    open_newest(session.plan());
   }
   const Counters& counters = manifest().counters;
   session.set_counters(

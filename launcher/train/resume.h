@@ -27,24 +27,25 @@ class Resume {
   // Chooses the newest candidate whose structure every rank finds sound, before memory is taken.
   // Collective. Throws AgreedFailure or PeerFailed: kBadCheckpoint if none is, kUsage if it is of
   // another job: other tensors, seed, data or global batch.
-  void choose(const core::SessionPlan& plan, const ManifestInfo& mine);
+  void choose(const core::SessionPlan& plan, ManifestInfo mine);
 
   // Fills the session's state; where a block is corrupt, from the next older candidate. Collective.
   // Returns what the run counts on from. Throws as choose() does.
-  Counters load(core::Session& session, const ManifestInfo& mine);
+  Counters load(core::Session& session);
 
   // What was chosen.
   const Manifest& manifest() const { return reader_->manifest(); }
   const std::filesystem::path& folder() const { return reader_->folder(); }
 
  private:
-  void open_newest(const core::SessionPlan& plan, const ManifestInfo& mine);
+  void open_newest(const core::SessionPlan& plan);
   void skip(const std::string& why);
 
   comm::Communicator& group_;
   CheckpointStore store_;
   std::vector<CheckpointStore::Entry> candidates_;  // the first is tried, or open
   std::function<void(const std::string&)> note_;
+  ManifestInfo mine_;
   std::unique_ptr<CheckpointReader> reader_;
   std::string first_reason_;
 };

@@ -100,16 +100,16 @@ bool Run::open_folder() {
 }
 
 void Run::make_session() {
-  const ManifestInfo info = manifest_info();
-  distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
-                       shapes_of(data_), *run_, extensions_.models,
-                       [&](const core::SessionPlan& plan) { resume_->choose(plan, info); });
+  distributed_.emplace(
+      world_, arguments_.device, arguments_.share_gpu, job_.options, shapes_of(data_), *run_,
+      extensions_.models,
+      [&](const core::SessionPlan& plan) { resume_->choose(plan, manifest_info()); });
   watch_->status().attach(session());
 }
 
 void Run::start_or_resume() {
   if (!resume_->from_checkpoint()) return session().initialize();
-  counters_ = resume_->load(session(), manifest_info());
+  counters_ = resume_->load(session());
   if (leads())
     note(fmt::format("going on after step {}, from {}", counters_.attempted_steps,
                      resume_->folder().string()));
@@ -119,7 +119,8 @@ ManifestInfo Run::manifest_info() const {
   const parallel::Mesh& mesh = run_->mesh;
   return {.layout = {.data = mesh.size(parallel::Axis::kData),
                      .tensor = mesh.size(parallel::Axis::kTensor),
-                     .pipeline = mesh.size(parallel::Axis::kPipeline)},
+                     .pipeline = mesh.size(parallel::Axis::kPipeline),
+                     .zero = static_cast<int32_t>(job_.options.parallel.zero)},
           .seed = job_.options.train.seed,
           .data_identity = identity_text(data_.train->identity()),
           .global_batch = run_->batch.global_batch,

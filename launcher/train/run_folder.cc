@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include "core/base/error.h"
+#include "launcher/base/atomic.h"
 #include "launcher/base/durable.h"
-#include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
 namespace {
@@ -159,6 +159,11 @@ int RunFolder::newest_resolved() const {
   for (const fs::path& entry : entries_of(path_))
     newest = std::max(newest, resolved_number(entry.filename().string()));
   return newest;
+}
+
+fs::path RunFolder::newest_job() const {
+  const int newest = newest_resolved();
+  return newest > 0 ? resolved_job(newest) : fs::path();
 }
 
 fs::path RunFolder::resolved_job(int number) const {

@@ -40,6 +40,8 @@ class RunFolder {
   std::filesystem::path log() const { return path_ / "log.txt"; }
   std::filesystem::path flight() const { return path_ / "flight"; }
   std::filesystem::path resolved_job() const { return path_ / "job.resolved.txtpb"; }
+  // The newest of the jobs that were kept; empty if there is none.
+  std::filesystem::path newest_job() const;
   CheckpointStore checkpoints() const { return CheckpointStore(path_ / "checkpoints"); }
 
   // Finds out what is to be done (run_decision.h), and unless that is nothing takes the lock,

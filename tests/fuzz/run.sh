@@ -65,9 +65,10 @@ short() {
 long() {
   local folders
   mapfile -t folders < <(corpora "$1")
-  fuzz "$1" "$logs/$1-2.log" "-runs=$((runs / 2))" -use_value_profile=1 "${folders[@]}" &
+  # Seconds by the clock: a process that gives way to all others may stand still for more than ten.
+  fuzz "$1" "$logs/$1-2.log" -timeout=300 "-runs=$((runs / 2))" -use_value_profile=1 "${folders[@]}" &
   local second=$! status=0
-  fuzz "$1" "$logs/$1-1.log" "-runs=$((runs - runs / 2))" "${folders[@]}" || status=1
+  fuzz "$1" "$logs/$1-1.log" -timeout=300 "-runs=$((runs - runs / 2))" "${folders[@]}" || status=1
   wait $second || status=1
   return $status
 }

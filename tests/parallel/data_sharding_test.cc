@@ -11,17 +11,17 @@
 #include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
 #include "tests/support/small_session.h"
+#include "tests/support/whole_state.h"
 
 namespace trireme::parallel {
 namespace {
 
 using core::StateBuffer;
-using core::StateRange;
 using test::SmallBatches;
 using test::SmallNet;
 
 constexpr int kSteps = 4;
-using Tensors = std::map<std::string, std::vector<float>>;
+using test::Tensors;
 
 struct Seen {
   std::vector<double> losses, norms;
@@ -30,20 +30,6 @@ struct Seen {
   Tensors parameters, moments;
   int64_t arena_bytes = 0;
 };
-
-// Puts what this rank holds of every parameter's elements of a buffer where it belongs.
-void assemble(const core::Session& session, StateBuffer buffer, Tensors& tensors) {
-  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
-    if (buffer != StateBuffer::kParameters && !parameter.trained) continue;
-    std::vector<float>& tensor = tensors[parameter.name];
-    tensor.resize(parameter.elements);
-    for (const core::ElementRange& held :
-         session.held({buffer, parameter.offset, parameter.elements})) {
-      const StateRange range{buffer, held.begin, held.elements()};
-      session.read_state(std::span(&range, 1), tensor.data() + (held.begin - parameter.offset));
-    }
-  }
-}
 
 Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex& mutex, Seen& all) {
   const int ranks = group.size(), rank = group.rank();
@@ -74,7 +60,7 @@ Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex&
   seen.arena_bytes = session.arena_bytes();
   const auto share = [&](StateBuffer buffer, Tensors& tensors) {
     const std::scoped_lock lock(mutex);
-    assemble(session, buffer, tensors);
+    test::assemble(session, buffer, tensors);
   };
   for (unsigned step = 0; step < kSteps; ++step) {
     SmallBatches batches(net, step, rank, ranks);

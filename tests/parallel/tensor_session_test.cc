@@ -12,12 +12,13 @@
 #include "parallel/groups.h"
 #include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
+#include "tests/support/whole_state.h"
 
 namespace trireme::parallel {
 namespace {
 
 using core::StateBuffer;
-using Tensors = std::map<std::string, std::vector<float>>;
+using test::Tensors;
 
 constexpr int kSteps = 3;
 constexpr int64_t kBatch = 12, kPositions = 4, kVocabulary = 13;
@@ -56,7 +57,7 @@ struct Seen {
 };
 
 struct Layout {
-  int data = 1, tensor = 1;
+  int data = 1, tensor = 1, pipeline = 1;
   int micro_batches = 1;
   int zero = 0;
   bool sequence = false;
@@ -78,23 +79,9 @@ core::Graph network(int64_t batch, bool training) {
                                                              .labels = {kPositions}});
 }
 
-void assemble(const core::Session& session, StateBuffer buffer, Tensors& tensors) {
-  for (const core::FlatParameter& parameter : session.plan().layout.parameters) {
-    std::vector<float>& tensor = tensors[parameter.name];
-    tensor.resize(parameter.whole_shape().elements());
-    core::for_each_run(
-        parameter.slice, parameter.shape, [&](int64_t whole, int64_t local, int64_t count) {
-          const int64_t first = parameter.offset + local;
-          for (const core::ElementRange& held : session.held({buffer, first, count})) {
-            const core::StateRange range{buffer, held.begin, held.elements()};
-            session.read_state(std::span(&range, 1), tensor.data() + whole + held.begin - first);
-          }
-        });
-  }
-}
-
 void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, Seen& seen) {
-  const Mesh mesh({.data = layout.data, .tensor = layout.tensor}, world.size());
+  const Mesh mesh({.data = layout.data, .tensor = layout.tensor, .pipeline = layout.pipeline},
+                  world.size());
   const int data_rank = mesh.coordinate(world.rank(), Axis::kData);
   const int64_t micro_batch = kBatch / layout.data / layout.micro_batches;
   const TrainingOptions options{.rank = world.rank(),
@@ -110,7 +97,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
                                 .sequence = layout.sequence};
   const auto device = core::make_cpu_device(1);
   comm::GroupTransport transport;
-  const MeshGroups groups(world, mesh);
+  const MeshGroups groups(world, mesh, layout.pipeline > 1);  // the token table is tied
   groups.add_to(transport);
   core::Session session(
       *device, transport,
@@ -118,7 +105,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
   session.initialize();
   const auto share = [&](StateBuffer buffer, Tensors& tensors) {
     const std::scoped_lock lock(mutex);
-    assemble(session, buffer, tensors);
+    test::assemble(session, buffer, tensors);
   };
   std::vector<double> losses, norms;
   for (unsigned step = 0; step < kSteps; ++step) {
@@ -144,7 +131,7 @@ void train(const Layout& layout, comm::Communicator& world, std::mutex& mutex, S
 Seen train_on(const Layout& layout) {
   Seen seen;
   std::mutex mutex;
-  testing::run_ranks(layout.data * layout.tensor,
+  testing::run_ranks(layout.data * layout.tensor * layout.pipeline,
                      [&](comm::Communicator& world) { train(layout, world, mutex, seen); });
   return seen;
 }
@@ -166,13 +153,14 @@ TEST(TensorSession, GivesWhatOneRankGives) {
   EXPECT_GT(want.norms[0], 0.1) << "clipping must bite";
   for (const Layout& layout :
        {Layout{.tensor = 2}, Layout{.tensor = 4, .sequence = true},
-        Layout{.tensor = 2, .micro_batches = 3, .sequence = true},
-        Layout{.data = 2, .tensor = 2, .sequence = true},
         Layout{.data = 2, .tensor = 2, .zero = 1, .sequence = true},
         Layout{.data = 3, .tensor = 2, .micro_batches = 2, .zero = 2, .sequence = true},
-        Layout{.data = 2, .tensor = 2, .zero = 3, .sequence = true}}) {
-    SCOPED_TRACE(fmt::format("data {} tensor {} micro-batches {} zero {} sequence {}", layout.data,
-                             layout.tensor, layout.micro_batches, layout.zero, layout.sequence));
+        Layout{.data = 2, .tensor = 2, .zero = 3, .sequence = true},
+        Layout{.tensor = 2, .pipeline = 2, .micro_batches = 3},
+        Layout{.data = 2, .tensor = 2, .pipeline = 2, .micro_batches = 2, .sequence = true}}) {
+    SCOPED_TRACE(fmt::format("data {} tensor {} pipeline {} micro-batches {} zero {} sequence {}",
+                             layout.data, layout.tensor, layout.pipeline, layout.micro_batches,
+                             layout.zero, layout.sequence));
     const Seen got = train_on(layout);
     for (int step = 0; step < kSteps; ++step) {
       EXPECT_NEAR(got.losses[step], want.losses[step], 5e-6 * want.losses[step]);

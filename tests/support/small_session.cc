@@ -47,6 +47,7 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
   differentiate(train, {.global_batch = net.batch});
   SessionPlan plan{.optimizer = net.optimizer, .seed = 3, .global_batch = net.batch};
   plan.layout = make_flat_layout(train, 1 << 20, 1);
+  plan.whole = whole_parameters(plan.layout);
   plan.ranges = update_ranges(plan.layout, net.optimizer, {});
   plan.control = {.schedule = {.base_lr = net.lr},
                   .clip_norm = net.clip_norm,

@@ -41,7 +41,7 @@ class Script {
  private:
   void add(Instruction instruction) { program_.segments[0].instructions.push_back(instruction); }
   Script& message(int peer, bool down, bool receive) {
-    const Transfer transfer{value_, kPipeline, peer, down, receive};
+    const Transfer transfer{value_, kPipeline, peer, down, receive, "x"};
     add({.kind = InstructionKind::kTransfer,
          .index = static_cast<int32_t>(program_.transfers.size()),
          .stream = stream_of(transfer)});
@@ -118,10 +118,10 @@ TEST(CheckPrograms, NamesADeadlock) {
   const Script top = Script().receive(1, false).join(StreamRole::kReceiveUp).send(1);
   const Script bottom = Script().receive(0).join(StreamRole::kReceiveDown).send(0, false);
   EXPECT_EQ(error_of({&top, &bottom}),
-            "[programs] would hang: rank 0 in forward of micro-batch 0, recv of x from peer 1 "
-            "waits for rank 1 in forward of micro-batch 0, send of x to peer 0 waits for rank 1 in "
-            "forward of micro-batch 0, recv of x from peer 0 waits for rank 0 in forward of "
-            "micro-batch 0, send of x to peer 1 waits for the first of these");
+            "[programs] would hang: rank 0 in forward of micro-batch 0, recv of x "
+            "waits for rank 1 in forward of micro-batch 0, send of x waits for rank 1 in "
+            "forward of micro-batch 0, recv of x waits for rank 0 in forward of "
+            "micro-batch 0, send of x waits for the first of these");
 }
 
 TEST(CheckPrograms, ManyRanksOfOneClassAreCheckedQuickly) {

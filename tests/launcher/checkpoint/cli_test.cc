@@ -3,6 +3,7 @@
 
 #include "launcher/run.h"
 #include "small_checkpoint.h"
+#include "tests/launcher/export/small_model.h"
 
 namespace trireme::launcher {
 namespace {
@@ -86,6 +87,57 @@ TEST_F(CheckpointCommand, Diff) {
   outcome = checkpoint({"diff", step("step-00000100"), run_.string()});
   EXPECT_EQ(outcome.code, 65);
   EXPECT_THAT(outcome.err, HasSubstr("run/manifest.pb: is missing"));
+}
+
+TEST_F(CheckpointCommand, Reshard) {
+  const std::string from = step("step-00000200"), to = (folder_ / "step-00000200").string();
+  Outcome outcome =
+      checkpoint({"reshard", from, to, "--data", "2", "--tensor", "2", "--zero", "1"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, to + ": step 200 in 4 shards; `trireme checkpoint diff` finds it equal\n");
+  EXPECT_EQ(checkpoint({"diff", from, to}).code, 0);
+  outcome = checkpoint({"ls", folder_.path().string()});
+  EXPECT_THAT(outcome.out, HasSubstr("4 shards, data 2 x tensor 2, ZeRO 1;"));
+  outcome = checkpoint({"reshard", from, to});
+  EXPECT_EQ(outcome.code, 64);
+  EXPECT_THAT(outcome.err, HasSubstr(to + ": is there already"));
+  EXPECT_EQ(checkpoint({"reshard", from, to + "0", "--data", "0"}).code, 64);
+  EXPECT_EQ(checkpoint({"reshard", from, to + "0", "--data", "65536", "--tensor", "2"}).code, 64);
+  EXPECT_EQ(checkpoint({"reshard", run_.string(), to + "0"}).code, 65);
+}
+
+TEST_F(CheckpointCommand, ExportAndImport) {
+  const std::string ours = (run_ / "checkpoints/step-00000300").string();
+  const std::string theirs = (folder_ / "theirs").string(), back = (folder_ / "back").string();
+  write_model(ours, small_gpt(), 2);
+  Outcome outcome = checkpoint({"export", ours, theirs});
+  EXPECT_EQ(outcome.code, 64);
+  EXPECT_THAT(outcome.err, HasSubstr("say with --job what its model is"));
+  const auto job = [](const std::string& model, const std::string& data) {
+    return "model { " + model + " } data { train { " + data +
+           " } } train { global_batch: 4 steps: 1 } optimizer { sgd { lr: 1 } }";
+  };
+  const std::string tokens = "tokens { files: 'nowhere' }";
+  const std::string model =
+      "gpt { layers: 2 width: 12 heads: 3 hidden: 20 context: 9 vocabulary: 31 epsilon: 1e-05 "
+      "tied: true }";
+  write_file(run_ / "job.resolved.txtpb", job("lenet5 {}", "synthetic {}"));
+  EXPECT_THAT(checkpoint({"export", ours, theirs}).err,
+              HasSubstr("job.resolved.txtpb: its model is neither gpt nor llama"));
+  write_file(run_ / "job.resolved.2.txtpb", job(model, tokens));
+  outcome = checkpoint({"export", ours + "/", theirs});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, theirs + ": 28 tensors, 0.0 MiB in 1 file\n");
+  outcome = checkpoint({"import", theirs, back});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, back + ": 28 parameters\nmodel { " + model + " }\n");
+  EXPECT_EQ(parameters_of(back), parameters_of(ours));
+  write_file(folder_ / "other.txtpb", job("gpt { layers: 3 width: 12 heads: 3 hidden: 20 context: "
+                                          "9 vocabulary: 31 }",
+                                          tokens));
+  outcome = checkpoint({"import", theirs, back + "2", "--job", (folder_ / "other.txtpb").string()});
+  EXPECT_EQ(outcome.code, 65);
+  EXPECT_THAT(outcome.err, HasSubstr("is of another model than the job: layers 2, the job's 3"));
 }
 
 }  // namespace

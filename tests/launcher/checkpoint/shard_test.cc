@@ -11,6 +11,7 @@
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/safetensors.h"
 #include "small_checkpoint.h"
+#include "tests/support/file_calls.h"
 
 namespace trireme::launcher {
 namespace {
@@ -147,18 +148,24 @@ TEST(Shard, DiskThatFailsIsTold) {
   std::signal(SIGXFSZ, handler);
 }
 
-TEST(Shard, HooksSeeEveryWriteAndMayEndIt) {
+TEST(Shard, WritesAreLargeAndFailAsTheSystemSays) {
   const TemporaryFolder folder;
   const CheckpointPlan plan = split_replicated(kLarge, 1);
   const auto values = random_values(kLarge);
-  std::vector<int64_t> seen;
-  write_shard(folder.path(), 0, plan, pointers(plan, 0, values),
-              {.wrote = [&](int64_t bytes) { seen.push_back(bytes); }});
-  EXPECT_EQ(seen, (std::vector<int64_t>{4 << 20, 8 << 20, shard_bytes(plan, 0)}));
-  std::filesystem::remove(folder / shard_name(0));
-  EXPECT_THROW(write_shard(folder.path(), 0, plan, pointers(plan, 0, values),
-                           {.wrote = [](int64_t) { throw SystemError("stop"); }}),
-               SystemError);
+  const std::string name = shard_name(0);
+  {
+    const FileCalls watch([](const std::string&) { return 0; });
+    write_shard(folder.path(), 0, plan, pointers(plan, 0, values));
+    const std::string write = "write " + name;
+    EXPECT_EQ(watch.calls(), (std::vector<std::string>{write, write, write, "fsync " + name}));
+  }
+  std::filesystem::remove(folder / name);
+  int writes = 0;
+  const FileCalls full([&](const std::string& call) {
+    return call.starts_with("write") && ++writes == 2 ? ENOSPC : 0;
+  });
+  EXPECT_THROW(write_shard(folder.path(), 0, plan, pointers(plan, 0, values)), SystemError);
+  EXPECT_EQ(writes, 2);
 }
 
 TEST(Shard, VerifyReadsEveryByte) {

@@ -45,6 +45,10 @@ TEST(Help, OfAMessage) {
         Images and labels in files of MNIST's format, plain or .gz.
     synthetic: { ... }
         Classes that can be learnt, made from a seed: needs no files.
+    tokens: { ... }
+        Language, as files of token numbers.
+    text: { ... }
+        Language, as plain text: each byte is a token.
     custom: { ... }
         A dataset that an outside program brings.
 )");

@@ -150,6 +150,23 @@ class GoingOn(Folder):
         for step, loss in losses.items():
             self.assertAlmostEqual(loss, expected[step], delta=1e-4 * expected[step], msg=step)
 
+    def test_any_zero_goes_on_from_any_other(self):
+        self.train("unbroken", 1)
+        self.train("run", 3, "--set", "train.steps=20", "--set", "parallel.zero=3")
+        saved = self.folder / "run/checkpoints/step-00000020"
+        # One shard more than there were ranks, in another folder, and on from there.
+        resharded = self.folder / "step-00000020"
+        subprocess.run([TRIREME, "checkpoint", "reshard", saved, resharded, "--data", "4"],
+                       check=True, capture_output=True, timeout=60)
+        self.train("next", 2, "--set", "train.steps=40", "--set", "parallel.zero=1", "--resume",
+                   resharded)
+        told = self.train("next", 4, "--set", "parallel.zero=2").stdout
+        self.assertIn("parallel.zero: 1 -> 2", told)
+        losses, expected = self.steps("run") | self.steps("next"), self.steps("unbroken")
+        self.assertEqual(losses.keys(), expected.keys())
+        for step, loss in losses.items():
+            self.assertAlmostEqual(loss, expected[step], delta=1e-4 * expected[step], msg=step)
+
     def test_a_finished_run_made_longer_equals_one_of_that_length(self):
         self.train("unbroken", 2)
         self.train("run", 2, "--set", "train.steps=30")

@@ -1,0 +1,300 @@
+// Every axis with every other: layouts chosen by pairwise cover, against one rank.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <set>
+
+#include "models/model.h"
+#include "parallel/calls.h"
+#include "parallel/groups.h"
+#include "parallel/plan_training.h"
+#include "tests/support/ranks.h"
+#include "tests/support/whole_state.h"
+
+namespace trireme::parallel {
+namespace {
+
+using core::StateBuffer;
+using test::Tensors;
+
+constexpr int kSteps = 10;
+constexpr int64_t kBatch = 24, kPositions = 6;
+constexpr unsigned kSeed = 20261121;
+
+enum Net { kMlp, kLenet5, kGpt, kLlama, kNets };
+constexpr const char* kNetNames[] = {"Mlp", "Lenet5", "Gpt", "Llama"};
+
+// A choice for each factor, as an index among its values.
+enum Factor { kNet, kData, kTensor, kPipeline, kZero, kSchedule, kPieces, kAgain, kRows, kFactors };
+using Choice = std::array<int, kFactors>;
+constexpr std::array<int, kFactors> kValues{kNets, 3, 2, 4, 4, 4, 3, 2, 2};
+
+struct Case {
+  explicit Case(const Choice& c)
+      : net(static_cast<Net>(c[kNet])),
+        layout{.data = c[kData] + 1, .tensor = c[kTensor] + 1, .pipeline = c[kPipeline] + 1},
+        zero(c[kZero]),
+        schedule(static_cast<PipelineSchedule>(c[kSchedule])),
+        micro_batches(1 << c[kPieces]),
+        recompute(c[kAgain] == 1),
+        sequence(c[kRows] == 1) {}
+
+  int ranks() const { return layout.data * layout.tensor * layout.pipeline; }
+  int virtual_stages() const { return schedule == PipelineSchedule::kInterleaved ? 2 : 1; }
+  bool is_language() const { return net == kGpt || net == kLlama; }
+  // Some pairs cannot be: no layout of more than eight ranks, LeNet-5 has five layers.
+  bool is_possible() const {
+    if (ranks() > 8 || (kBatch / layout.data) % micro_batches != 0) return false;
+    if ((recompute || sequence) && !is_language()) return false;
+    if (layout.pipeline == 1) return schedule == PipelineSchedule::kOneFOneB;
+    if (!is_language() && layout.pipeline * virtual_stages() > 4) return false;
+    return virtual_stages() == 1 || micro_batches % layout.pipeline == 0;
+  }
+  std::string name() const {
+    return fmt::format("{}_d{}t{}p{}_zero{}_{}_m{}{}{}", kNetNames[net], layout.data, layout.tensor,
+                       layout.pipeline, zero, static_cast<int>(schedule), micro_batches,
+                       recompute ? "_again" : "", sequence ? "_rows" : "");
+  }
+
+  Net net;
+  Layout layout;
+  int zero;
+  PipelineSchedule schedule;
+  int micro_batches;
+  bool recompute, sequence;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name(); }
+
+using Pair = std::array<int, 4>;  // factor, value, factor, value
+
+std::set<Pair> pairs_of(const Choice& choice) {
+  std::set<Pair> pairs;
+  for (int a = 0; a < kFactors; ++a)
+    for (int b = a + 1; b < kFactors; ++b) pairs.insert({a, choice[a], b, choice[b]});
+  return pairs;
+}
+
+// Greedy: of many drawn at random, the choice with the most pairs that none before has; then more
+// at random until there are as many as wanted.
+std::vector<Case> chosen(size_t wanted) {
+  std::mt19937 random(kSeed);
+  const auto draw = [&] {
+    for (;;) {
+      Choice choice;
+      for (int f = 0; f < kFactors; ++f) choice[f] = static_cast<int>(random() % kValues[f]);
+      if (Case(choice).is_possible()) return choice;
+    }
+  };
+  std::vector<Case> cases;
+  std::set<Pair> covered;
+  while (cases.size() < wanted) {
+    Choice best = draw();
+    size_t most = 0;
+    for (int i = 0; i < 300; ++i) {
+      const Choice choice = draw();
+      const auto pairs = pairs_of(choice);
+      const size_t fresh =
+          std::ranges::count_if(pairs, [&](const Pair& pair) { return !covered.contains(pair); });
+      if (fresh > most) {
+        most = fresh;
+        best = choice;
+      }
+    }
+    covered.merge(pairs_of(best));
+    cases.emplace_back(best);
+  }
+  return cases;
+}
+
+models::ModelOptions model_of(Net net) {
+  switch (net) {
+    case kMlp:
+      return {.network = models::MlpOptions{.hidden = {26, 14, 10, 12, 8, 6}, .dropout = 0.1f},
+              .place = {}};
+    case kLenet5:
+      return {.network = models::Lenet5Options{}, .place = {}};
+    case kGpt:
+      return {.network = models::GptOptions{.layers = 3,
+                                            .width = 12,
+                                            .heads = 4,
+                                            .context = kPositions,
+                                            .vocabulary = 13,
+                                            .hidden = 20,
+                                            .dropout = 0.1f},
+              .place = {}};
+    default:
+      return {.network = models::LlamaOptions{.layers = 3,
+                                              .width = 16,
+                                              .heads = 4,
+                                              .kv_heads = 2,
+                                              .hidden = 12,
+                                              .context = kPositions,
+                                              .vocabulary = 11},
+              .place = {}};
+  }
+}
+
+models::BuildRequest request_of(const Case& c, int64_t batch, bool training) {
+  models::BuildRequest request{.batch = batch, .classes = 10, .training = training};
+  if (c.is_language()) {
+    request.sample = {kPositions};
+    request.classes = c.net == kGpt ? 13 : 11;
+    request.sample_type = core::DType::kI32;
+    request.labels = {kPositions};
+  } else {
+    request.sample = c.net == kMlp ? core::Shape{18} : core::Shape{28, 28, 1};
+  }
+  return request;
+}
+
+// A data rank's rows of the step's batch, by micro-batches.
+class Rows : public core::InputSource {
+ public:
+  Rows(const Case& c, unsigned seed, const BatchSplit& batch, int data_rank)
+      : batch_(batch), row_(batch.offset(data_rank)), weights_(kBatch, 1.0f) {
+    const models::BuildRequest request = request_of(c, 1, true);
+    width_ = request.sample.elements();
+    labels_wide_ = c.is_language() ? kPositions : 1;
+    std::mt19937 random(seed);
+    const auto token = [&] { return static_cast<int32_t>(random() % request.classes); };
+    const auto pixel = [&] { return static_cast<float>(random() % 512) / 256 - 1; };
+    if (c.is_language())
+      std::generate_n(std::back_inserter(tokens_), kBatch * width_, token);
+    else
+      std::generate_n(std::back_inserter(pixels_), kBatch * width_, pixel);
+    std::generate_n(std::back_inserter(labels_), kBatch * labels_wide_, token);
+    weights_[5] = 0;
+  }
+
+  std::span<const void* const> next() override {
+    pointers_ = {tokens_.empty() ? static_cast<const void*>(pixels_.data() + row_ * width_)
+                                 : tokens_.data() + row_ * width_,
+                 labels_.data() + row_ * labels_wide_, weights_.data() + row_};
+    row_ += batch_.micro_batch;
+    return pointers_;
+  }
+
+ private:
+  BatchSplit batch_;
+  int64_t row_, width_ = 0, labels_wide_ = 1;
+  std::vector<int32_t> tokens_, labels_;
+  std::vector<float> pixels_, weights_;
+  std::array<const void*, 3> pointers_{};
+};
+
+struct Seen {
+  std::vector<double> losses;
+  double eval_loss = 0;
+  Tensors gradients;  // of step 1
+};
+
+TrainingOptions options_of(const Case& c, int rank) {
+  const int64_t micro_batch = kBatch / c.layout.data / c.micro_batches;
+  TrainingOptions options{.rank = rank,
+                          .batch = split_batch(kBatch, micro_batch, c.layout.data),
+                          .eval_micro_batch = micro_batch,
+                          .eval_micro_batches = c.micro_batches,
+                          .optimizer = core::AdamOptions{.weight_decay = 0.1f},
+                          .schedule = {.base_lr = 1e-3f},
+                          .clip_norm = 0.5f,
+                          .seed = 3,
+                          .zero = c.zero,
+                          .recompute = c.recompute,
+                          .bucket_bytes = 3000,
+                          .sequence = c.sequence};
+  options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages()};
+  return options;
+}
+
+void train(const Case& c, comm::Communicator& world, std::mutex& mutex, Seen& seen) {
+  const Mesh mesh(c.layout, world.size());
+  const TrainingOptions options = options_of(c, world.rank());
+  const auto graph = [&](bool training) {
+    return models::build_model(model_of(c.net), request_of(c, options.batch.micro_batch, training));
+  };
+  core::SessionPlan plan = plan_training(graph(true), graph(false), mesh, options);
+  const auto device = core::make_cpu_device(1);
+  comm::GroupTransport transport;
+  const MeshGroups groups(world, mesh, uses(plan, kTieGroup));
+  groups.add_to(transport);
+  core::Session session(*device, transport, std::move(plan));
+  session.initialize();
+  const int data_rank = mesh.coordinate(world.rank(), Axis::kData);
+  std::vector<double> losses;
+  for (unsigned step = 0; step < kSteps; ++step) {
+    Rows rows(c, step, options.batch, data_rank);
+    losses.push_back(session.train_step(rows).sums[0].mean());
+    if (step > 0) continue;
+    const std::scoped_lock lock(mutex);
+    test::assemble(session, StateBuffer::kGradients, seen.gradients);
+  }
+  Rows rows(c, 99, options.batch, data_rank);
+  const double eval_loss = session.evaluate(rows).sums[0].mean();
+  if (world.rank() != world.size() - 1) return;
+  const std::scoped_lock lock(mutex);
+  seen.losses = losses;
+  seen.eval_loss = eval_loss;
+}
+
+Seen train_on(const Case& c) {
+  Seen seen;
+  std::mutex mutex;
+  testing::run_ranks(c.ranks(), [&](comm::Communicator& world) { train(c, world, mutex, seen); });
+  return seen;
+}
+
+const Seen& one_rank(Net net) {
+  static std::map<Net, Seen> seen;
+  Seen& one = seen[net];
+  Choice choice{};
+  choice[kNet] = net;
+  if (one.losses.empty()) one = train_on(Case(choice));
+  return one;
+}
+
+// Sums of f32 in another order differ by some ulp of the largest element: 2^-24 times the square
+// root of the number of terms, which is below 2^13 for every gradient here, twice over for the
+// layers between; later steps carry that on.
+constexpr double kGradientBound = 1e-5, kLossBound = 1e-6, kLaterLossBound = 5e-5;
+
+class Layouts : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Layouts, EqualOneRank) {
+  const Case& c = GetParam();
+  const Seen& one = one_rank(c.net);
+  const Seen seen = train_on(c);
+  ASSERT_EQ(seen.losses.size(), kSteps);
+  EXPECT_NEAR(seen.losses[0], one.losses[0], kLossBound * one.losses[0]);
+  for (int step = 1; step < kSteps; ++step)
+    EXPECT_NEAR(seen.losses[step], one.losses[step], kLaterLossBound * one.losses[step]) << step;
+  EXPECT_NEAR(seen.eval_loss, one.eval_loss, kLaterLossBound * one.eval_loss);
+  ASSERT_EQ(seen.gradients.size(), one.gradients.size());
+  for (const auto& [name, want] : one.gradients) {
+    double largest = 0;
+    for (float value : want) largest = std::max(largest, std::abs(double{value}));
+    EXPECT_GT(largest, 1e-7) << name << ": values near zero prove nothing";
+    const std::vector<float>& got = seen.gradients.at(name);
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_NEAR(got[i], want[i], kGradientBound * largest) << name << "[" << i << "]";
+  }
+}
+
+// TRIREME_LAYOUTS=N runs N of them: the campaign.
+size_t wanted() {
+  const char* text = std::getenv("TRIREME_LAYOUTS");
+  return text ? static_cast<size_t>(std::atoi(text)) : 64;
+}
+
+INSTANTIATE_TEST_SUITE_P(Pairwise, Layouts, ::testing::ValuesIn(chosen(wanted())),
+                         [](const auto& info) {
+                           return fmt::format("{}_{}", info.index, info.param.name());
+                         });
+
+}  // namespace
+}  // namespace trireme::parallel
