@@ -76,8 +76,8 @@ class Recomputer {
     for (ValueId& output : node.outputs) {
       Value value = graph_.value(output);
       value.name += "/again";
-      copies[output] = graph_.new_value(std::move(value));
-      output = copies[output];
+      output = copies[output] = graph_.new_value(std::move(value));
+      kept_.push_back(true);  // a copy is not copied again
     }
     return node;
   }

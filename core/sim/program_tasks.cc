@@ -1,6 +1,8 @@
 #include "core/sim/program_tasks.h"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -20,26 +22,31 @@ class TaskWriter {
         groups_(groups),
         seconds_(seconds),
         device_(device),
-        issued_(program.collectives.size(), -1) {}
+        issued_(program.collectives.size(), -1),
+        sent_(std::max(1, program.slots), {-1, -1}) {}
 
   ProgramTasks run() {
     bool updates = false;
     for (size_t i = 0; i < program_.schedule.size(); ++i) {
       const ScheduleEntry& entry = program_.schedule[i];
       at_ = {static_cast<int>(i), 0};
-      if (entry.opens_slot && !program_.transfers.empty())
-        join(bit(StreamRole::kSendDown) | bit(StreamRole::kSendUp));
-      run_segment(program_.segments[entry.segment], entry.last);
+      if (entry.opens_slot) open_slot(entry.slot);
+      run_segment(program_.segments[entry.segment], entry.slot, entry.last);
       for (const Instruction& instruction : program_.segments[entry.segment].instructions)
         updates |= instruction.kind == InstructionKind::kUpdate;
     }
     at_ = {static_cast<int>(program_.schedule.size()), 0};
-    if (updates) run_segment(program_.prepare, true);
+    if (updates) run_segment(program_.prepare, 0, true);
     return std::move(written_);
   }
 
  private:
-  void run_segment(const Segment& segment, bool last) {
+  // What the slot held before has left it.
+  void open_slot(int slot) {
+    for (int32_t& send : sent_[slot]) wait_for(std::exchange(send, -1));
+  }
+
+  void run_segment(const Segment& segment, int slot, bool last) {
     open_ = false;  // tasks do not reach across entries of the schedule
     for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
       const Instruction& instruction = segment.instructions[pc];
@@ -48,12 +55,13 @@ class TaskWriter {
       if (is_call(instruction)) {
         call(call_of(program_, instruction));
         if (instruction.kind == InstructionKind::kCollective)
-          issued_[instruction.index] = static_cast<int32_t>(written_.tasks.size()) - 1;
+          issued_[instruction.index] = last_task();
+        if (instruction.kind == InstructionKind::kTransfer) note_send(instruction.index, slot);
         if (instruction.kind == InstructionKind::kExchange) join(bit(instruction.stream));
       } else if (instruction.kind == InstructionKind::kJoin) {
         join(bit(instruction.stream));
       } else if (instruction.kind == InstructionKind::kWait) {
-        wait(instruction);
+        wait_for(issued_[instruction.index]);
       } else {
         compute(seconds_of(instruction));
       }
@@ -106,10 +114,15 @@ class TaskWriter {
       if (streams & stream_bit(stream)) owed_[stream] = 0;
   }
 
-  void wait(const Instruction& instruction) {
-    const int32_t task = issued_[instruction.index];
-    if (device_ && device_->kind == DeviceKind::kCuda) return join(bit(instruction.stream));
+  int32_t last_task() const { return static_cast<int32_t>(written_.tasks.size()) - 1; }
+
+  void wait_for(int32_t task) {
     if (task >= 0) append({.stream = kComputeStream, .after = task});
+  }
+
+  void note_send(int index, int slot) {
+    const Transfer& transfer = program_.transfers[index];
+    if (!transfer.receive) sent_[slot][transfer.down ? 0 : 1] = last_task();
   }
 
   void call(const ProgramCall& call) {
@@ -136,7 +149,8 @@ class TaskWriter {
   const ProgramSeconds* seconds_;
   const DeviceModel* device_;
   ProgramTasks written_;
-  std::vector<int32_t> issued_;  // by collective: the task that started it last
+  std::vector<int32_t> issued_;               // by collective: the task that started it last
+  std::vector<std::array<int32_t, 2>> sent_;  // by slot: its last sends, down and up; -1: none
   ProgramPlace at_;
   bool open_ = false;  // the last task is computing that may be gone on with
   std::array<double, kSimStreams> owed_{};

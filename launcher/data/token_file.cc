@@ -1,11 +1,7 @@
 #include "launcher/data/token_file.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <memory>
 
 #include "launcher/data/errors.h"
 
@@ -84,22 +80,6 @@ void TokenFile::read_chunk(int64_t first, int64_t vocabulary, std::span<int32_t>
                token, first + static_cast<int64_t>(i), vocabulary);
     out[i] = static_cast<int32_t>(token);
   }
-}
-
-std::vector<std::string> matching_files(const std::vector<std::string>& patterns) {
-  std::vector<std::string> files;
-  for (const std::string& pattern : patterns) {
-    std::error_code ignored;
-    if (std::filesystem::exists(pattern, ignored)) {
-      files.push_back(pattern);
-      continue;
-    }
-    glob_t found{};
-    const std::unique_ptr<glob_t, void (*)(glob_t*)> owner(&found, ::globfree);
-    if (::glob(pattern.c_str(), 0, nullptr, &found) == 0)
-      files.insert(files.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  }
-  return files;
 }
 
 }  // namespace trireme::launcher

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "launcher/base/file_patterns.h"
 #include "launcher/data/errors.h"
 
 namespace trireme::launcher {

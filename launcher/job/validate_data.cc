@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "launcher/data/token_file.h"
+#include "launcher/base/file_patterns.h"
 #include "launcher/job/checker.h"
 #include "launcher/job/suggest.h"
 #include "launcher/job/validate.h"

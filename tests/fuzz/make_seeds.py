@@ -79,6 +79,24 @@ IDX = {
 }
 
 
+def llmc(count, tokens, magic=20240520, version=1):
+    return struct.pack("<256i", magic, version, count, *[0] * 253) + struct.pack(f"<{len(tokens)}H", *tokens)
+
+
+TOKENS = {
+    "nanogpt": struct.pack("<5H", 0, 1, 255, 256, 50256),
+    "nanogpt-low": struct.pack("<3H", 5, 6, 7),
+    "odd": b"\1\0\2",
+    "llmc": llmc(3, [1, 2, 32767]),
+    "llmc-vocabulary": llmc(2, [1, 32768]),
+    "llmc-short": llmc(4, [1, 2, 3]),
+    "llmc-negative": llmc(-1, [1]),
+    "llmc-huge": llmc(2**31 - 1, [1]),
+    "llmc-version": llmc(1, [1], version=2),
+    "llmc-header": llmc(0, [])[:512],
+}
+
+
 def safetensors(head, data=b"", length=None):
     text = head if isinstance(head, bytes) else json.dumps(head, separators=(",", ":")).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
@@ -159,5 +177,6 @@ def write(target, files):
 
 write("job", JOBS)
 write("idx", IDX)
+write("tokens", TOKENS)
 write("safetensors", SAFETENSORS)
 write("manifest", {name: payload(text) for name, text in MANIFESTS.items()})

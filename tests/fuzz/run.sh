@@ -37,7 +37,7 @@ fuzz() {
   shift 2
   [ -e "$dictionary" ] || dictionary=build/fuzz/$target.dict
   [ ! -e "$dictionary" ] || set -- "-dict=$dictionary" "$@"
-  "build/fuzz/fuzz_$target" -print_final_stats=1 -max_len=1024 -timeout=10 -rss_limit_mb=512 \
+  "build/fuzz/fuzz_$target" -print_final_stats=1 -max_len=1100 -timeout=10 -rss_limit_mb=512 \
     -malloc_limit_mb=64 "-artifact_prefix=$findings/$target-" "$@" >"$log" 2>&1 && return 0
   printf 'FOUND by %s (%s):\n' "$target" "$log"
   grep -m 3 -E 'ERROR|runtime error|required:|fair$|Test unit written' "$log" || true

@@ -18,3 +18,7 @@ set_tests_properties(resume_mpirun PROPERTIES TIMEOUT 300
 add_test(NAME language COMMAND ${Python3_EXECUTABLE}
   ${CMAKE_CURRENT_SOURCE_DIR}/launcher/generate/language_test.py $<TARGET_FILE:trireme>)
 set_tests_properties(language PROPERTIES TIMEOUT 300 ENVIRONMENT "OMP_NUM_THREADS=1")
+add_test(NAME layouts_mpirun COMMAND ${Python3_EXECUTABLE}
+  ${CMAKE_CURRENT_SOURCE_DIR}/launcher/train/layouts_mpirun_test.py $<TARGET_FILE:trireme> ${MPIEXEC_EXECUTABLE})
+set_tests_properties(layouts_mpirun PROPERTIES TIMEOUT 300
+  ENVIRONMENT "${trireme_mpi_environment};OMPI_MCA_orte_execute_quiet=1;OMP_NUM_THREADS=1")

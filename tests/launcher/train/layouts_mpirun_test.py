@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Every axis of the mesh under a real mpirun: a small GPT against one rank, and a run that is cut
+and goes on in another layout.
+
+    layouts_mpirun_test.py TRIREME MPIEXEC [unittest arguments]
+
+Standard library only; tokens are drawn here, in a folder of its own.
+"""
+import json
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from array import array
+from pathlib import Path
+
+TRIREME, MPIEXEC = sys.argv[1:3]
+STEPS = 6
+JOB = """
+name: "layouts"
+model {{ gpt {{ layers: 3 width: 24 heads: 4 context: 12 vocabulary: 61 dropout: 0.1 }} }}
+data {{ train {{ tokens {{ files: "train.bin" }} }} eval {{ tokens {{ files: "eval.bin" }} }} }}
+train {{ global_batch: 16 micro_batch: 2 steps: {steps} seed: 4 eval_every_steps: 6 {train} }}
+optimizer {{ adamw {{ lr: 1e-3 }} clip_norm: 0.5 }}
+checkpoint {{ every_steps: 3 keep_last: 5 }}
+parallel {{ {parallel} }}
+"""
+# ranks, parallel { ... }, train { ... }
+LAYOUTS = [
+    (2, "tensor: 2 sequence: true", ""),
+    (2, "pipeline: 2", "recompute: FULL"),
+    (3, "pipeline: 3 pipeline_schedule: ZERO_BUBBLE", ""),
+    (4, "pipeline: 2 pipeline_schedule: INTERLEAVED zero: 1", ""),
+    (4, "data: 4 zero: 3", "recompute: FULL"),
+    (4, "tensor: 2 zero: 2", ""),
+    (8, "tensor: 2 pipeline: 2 zero: 3 sequence: true", "recompute: FULL"),
+    (8, "tensor: 2 pipeline: 2 pipeline_schedule: GPIPE zero: 1", ""),
+]
+
+
+def read_safetensors(path):
+    data = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    start = 8 + length
+    return {
+        name: array("f", data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]])
+        for name, entry in header.items()
+    }
+
+
+class Layouts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = Path(cls.scratch.name)
+        draw = random.Random(1)
+        for name, count in (("train.bin", 3000), ("eval.bin", 500)):
+            tokens = array("H", (draw.randrange(61) for _ in range(count)))
+            (cls.folder / name).write_bytes(tokens.tobytes())
+        cls.one = cls.train("one", 1, "", "")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    @classmethod
+    def train(cls, name, ranks, parallel, train, steps=STEPS, run=None):
+        """Runs a job; the records of its metrics, and the gradients of its first step."""
+        job = cls.folder / f"{name}.txtpb"
+        job.write_text(JOB.format(parallel=parallel, train=train, steps=steps))
+        gradients = cls.folder / f"{name}.safetensors"
+        folder = cls.folder / (run or name)
+        done = subprocess.run(
+            [MPIEXEC, "-np", str(ranks), TRIREME, "train", job, "--run-dir", folder, "--device",
+             "cpu", "--save-gradients", gradients],
+            capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise AssertionError(f"{name}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return records, read_safetensors(gradients)
+
+    def losses(self, records):
+        return [r["loss"] for r in records if "loss" in r]
+
+    def test_equal_one_rank(self):
+        records, gradients = self.one
+        for number, (ranks, parallel, train) in enumerate(LAYOUTS):
+            with self.subTest(ranks=ranks, parallel=parallel, train=train):
+                got, got_gradients = self.train(f"layout{number}", ranks, parallel, train)
+                for want, loss in zip(self.losses(records), self.losses(got), strict=True):
+                    self.assertAlmostEqual(loss, want, delta=2e-6 * want)
+                evals = [[r["eval_loss"] for r in rs if "eval_loss" in r] for rs in (records, got)]
+                self.assertAlmostEqual(evals[1][0], evals[0][0], delta=2e-6 * evals[0][0])
+                self.assertEqual(got_gradients.keys(), gradients.keys())
+                for name, want in gradients.items():
+                    largest = max(abs(x) for x in want)
+                    self.assertGreater(largest, 1e-6, name)
+                    worst = max(abs(a - b) for a, b in zip(got_gradients[name], want, strict=True))
+                    self.assertLess(worst, 1e-5 * largest, name)
+
+    def test_goes_on_in_another_layout(self):
+        records, _ = self.one
+        self.train("cut", 4, "tensor: 2 zero: 1", "", steps=3, run="moved")
+        got, _ = self.train("moved", 6, "pipeline: 3 zero: 2", "", run="moved")
+        for want, loss in zip(self.losses(records), self.losses(got), strict=True):
+            self.assertAlmostEqual(loss, want, delta=1e-5 * want)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
