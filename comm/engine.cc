@@ -193,6 +193,7 @@ bool Engine::poll(Queue& queue) {
   if (!operation.started) {
     if (started + 1 != operation.sequence) return false;
     operation.started = true;
+    operation.start = std::chrono::steady_clock::now();
     moved = true;
   }
   const int step = operation.step;
@@ -202,6 +203,8 @@ bool Engine::poll(Queue& queue) {
   if (!done) return moved || step != operation.step;
   core::CpuStream& stream = *operation.stream;
   const int64_t ticket = operation.ticket;
+  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - operation.start;
+  stream.busy_ns.fetch_add(took.count(), std::memory_order_relaxed);
   communicator.pending_.fetch_sub(1);
   queue.head.store(head + 1);
   // The last touch: the waiter may destroy the stream. notify_all looks at the address only.

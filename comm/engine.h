@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -36,6 +37,7 @@ struct Operation {
   int lane = 0;          // of the communicator: its collectives, or one direction to one peer
   int64_t sequence = 0;  // 1, 2, ... in order of submission to the lane
   bool started = false;
+  std::chrono::steady_clock::time_point start;
   bool more_to_start = false;  // set by `advance` while a call in pieces has pieces left to start
   int step = 0;
   alignas(8) std::array<std::byte, 64> state{};

@@ -61,14 +61,20 @@ class CutSearch {
     return total;
   }
 
-  // Calls relax(chunk, from, to) for every chunk that could lie between two points.
+  // Of the nodes alone: grows with the distance of the points.
+  double nodes_cost(int from, int to) const {
+    return cost_[end_of(chain_, cut(to))] - cost_[begin_of(cut(from))];
+  }
+
+  // Calls relax(chunk, from, to) for every chunk that could lie between two points, for each `to`
+  // from near to far, until it returns false: the chunk is too long.
   template <typename Relax>
   void for_each_chunk(const Relax& relax) const {
     for (int chunk = 0; chunk < rules_.chunks; ++chunk) {
       const bool last = chunk == rules_.chunks - 1;
       for (int to = last ? points_ - 1 : chunk + 1; to < points_ - (last ? 0 : 1); ++to)
-        for (int from = chunk == 0 ? 0 : chunk; from < (chunk == 0 ? 1 : to); ++from)
-          relax(chunk, from, to);
+        for (int from = chunk == 0 ? 0 : to - 1; from >= chunk; --from)
+          if (!relax(chunk, from, to)) break;
     }
   }
 
@@ -77,7 +83,10 @@ class CutSearch {
     best[0][0] = 0;
     for_each_chunk([&](int chunk, int from, int to) {
       double& here = best[chunk + 1][to];
-      here = std::min(here, std::max(best[chunk][from], cost(from, to, chunk)));
+      if (nodes_cost(from, to) >= here) return false;
+      if (best[chunk][from] < here)
+        here = std::min(here, std::max(best[chunk][from], cost(from, to, chunk)));
+      return true;
     });
     return best[rules_.chunks][points_ - 1];
   }
@@ -87,15 +96,17 @@ class CutSearch {
     std::vector<std::vector<int>> back(rules_.chunks + 1, std::vector<int>(points_, -1));
     best[0][0] = {0, 0};
     for_each_chunk([&](int chunk, int from, int to) {
+      if (nodes_cost(from, to) > limit) return false;
       Places places = best[chunk][from];
-      if (places == Places{} || cost(from, to, chunk) > limit) return;
+      if (places == Places{} || cost(from, to, chunk) > limit) return true;
       if (const CutPoint* at = cut(to)) {
         places.inside_blocks += at->border ? 0 : 1;
         places.bytes += at->bytes;
       }
-      if (places >= best[chunk + 1][to]) return;
-      best[chunk + 1][to] = places;
+      if (places > best[chunk + 1][to]) return true;
+      best[chunk + 1][to] = places;  // of equals the longest chunk
       back[chunk + 1][to] = from;
+      return true;
     });
     std::vector<int> cuts;
     for (int chunk = rules_.chunks, at = points_ - 1; chunk > 1; --chunk)

@@ -24,4 +24,14 @@ Buffer::~Buffer() {
   if (data_) device_->free(data_);
 }
 
+CommunicationTimes communication_of(Device& device) {
+  CommunicationTimes times;
+  for (int role = 0; role < kStreamRoles; ++role)
+    if (const CpuStream* stream = device.stream(static_cast<StreamRole>(role)).cpu()) {
+      times.seconds += static_cast<double>(stream->busy_ns.load()) * 1e-9;
+      times.exposed += static_cast<double>(stream->waited_ns.load()) * 1e-9;
+    }
+  return times;
+}
+
 }  // namespace trireme::core

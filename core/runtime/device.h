@@ -3,6 +3,7 @@
 // main makes devices and hands them down, so that they die before the driver does.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -88,6 +89,20 @@ class Device {
   virtual void* allocate(int64_t bytes) = 0;
   virtual void free(void* memory) noexcept = 0;
 };
+
+// Of one rank, added up over its comm streams; see CpuStream.
+struct CommunicationTimes {
+  double seconds = 0;  // that calls were under way
+  double exposed = 0;  // that computing waited for them
+
+  CommunicationTimes operator-(const CommunicationTimes& before) const {
+    return {seconds - before.seconds, exposed - before.exposed};
+  }
+  // The share that is hidden behind computing.
+  double overlap() const { return std::max(0.0, 1 - exposed / seconds); }
+};
+// So far; 0 on a GPU, where it is not measured.
+CommunicationTimes communication_of(Device& device);
 
 // `threads` CPU threads for kernels; 0: all that the affinity mask allows.
 std::unique_ptr<Device> make_cpu_device(int threads);

@@ -79,16 +79,21 @@ Session::~Session() {
   device_.free_host(host_control_);
 }
 
+// By pieces: the host holds no second copy of a parameter that may be a tenth of all memory.
 void Session::initialize() {
+  constexpr int64_t kPiece = int64_t{1} << 20;
   std::vector<float> values;
   for (const FlatParameter& parameter : plan_.layout.parameters) {
-    values.assign(static_cast<size_t>(parameter.elements), 0);
     const uint64_t key = random_key(plan_.seed, "init", parameter.name);
-    for_each_run(parameter.slice, parameter.shape,
-                 [&](int64_t logical, int64_t local, int64_t count) {
-                   fill(parameter.init, key, logical, std::span(values).subspan(local, count));
-                 });
-    set_parameter(parameter.name, values);
+    for_each_run(
+        parameter.slice, parameter.shape, [&](int64_t logical, int64_t local, int64_t count) {
+          for (int64_t done = 0; done < count; done += kPiece) {
+            const int64_t now = std::min(kPiece, count - done);
+            values.resize(static_cast<size_t>(now));
+            fill(parameter.init, key, logical + done, values);
+            write_state({StateBuffer::kParameters, parameter.offset + local + done, now}, values);
+          }
+        });
   }
 }
 
@@ -100,6 +105,7 @@ void Session::run(Executor& executor, InputSource& source) {
 
 const PassResult& Session::train_step(InputSource& source, const Votes& votes) {
   const Stream compute = device_.stream(StreamRole::kCompute);
+  const CommunicationTimes before = communication_of(device_);
   host_step_->first_sample = host_step_->attempted_steps * plan_.global_batch;
   std::memcpy(host_control_, &votes, sizeof(Votes));
   // The votes lie behind the sums, which the first micro-batch replaces.
@@ -112,6 +118,7 @@ const PassResult& Session::train_step(InputSource& source, const Votes& votes) {
   prepared_for_train_ = true;
   prepared_for_eval_ = false;
   collect(plan_.train.graph, true);
+  result_.communication = communication_of(device_) - before;
   ++host_step_->attempted_steps;
   return result_;
 }

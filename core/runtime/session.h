@@ -61,7 +61,8 @@ struct PassResult {
   };
   std::vector<Sum> sums;
   Votes votes;
-  StepState step;  // after the update; of a training step only
+  StepState step;                    // after the update; of a training step only
+  CommunicationTimes communication;  // of a training step only; 0 where nothing was measured
 };
 
 class Session {

@@ -1,9 +1,12 @@
 #include "core/runtime/stream.h"
 
+#include <chrono>
 #include <thread>
 
 namespace trireme::core {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // Long enough to catch an engine that is about to finish, short enough to leave it the core when
 // the two share one.
@@ -26,6 +29,7 @@ class HostWaits {
 
 int64_t block_until(CpuStream& stream, int64_t ticket) {
   const HostWaits waits(stream.engine);
+  const Clock::time_point begin = Clock::now();
   int64_t done = stream.completed.load(std::memory_order_acquire);
   for (int i = 0; done < ticket && i < kYields; ++i) {
     std::this_thread::yield();
@@ -35,6 +39,8 @@ int64_t block_until(CpuStream& stream, int64_t ticket) {
     stream.completed.wait(done, std::memory_order_acquire);
     done = stream.completed.load(std::memory_order_acquire);
   }
+  stream.waited_ns.fetch_add(std::chrono::nanoseconds(Clock::now() - begin).count(),
+                             std::memory_order_relaxed);
   return done;
 }
 

@@ -34,6 +34,11 @@ struct CpuStream {
   std::atomic<int64_t> completed{0};  // advanced by the engine, in order; kFailed after a failure
   StreamEngine* engine = nullptr;     // who advances it; set by the submitting thread
   std::exception_ptr error;           // why; written before `completed` becomes kFailed
+
+  // Nanoseconds in which work was under way, of each call from its start to its end, and in which
+  // a host waited for it. Both count the time until other ranks come to a call.
+  std::atomic<int64_t> busy_ns{0};  // added by the engine before it advances `completed`
+  std::atomic<int64_t> waited_ns{0};
 };
 
 // Blocks the host until work number `ticket` of the stream is done (`submitted`: all of it).

@@ -1,8 +1,10 @@
 #include "core/sim/check_programs.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <map>
-#include <tuple>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/sim/program_tasks.h"
@@ -10,168 +12,221 @@
 namespace trireme::core {
 namespace {
 
-struct PlacedCall {
-  ProgramCall call;
-  ProgramPlace place;
+// What two ranks must have alike: a group's collectives, or the messages of one pair.
+struct Topic {
+  int group = 0;
+  enum Kind : uint8_t { kCollectives, kSends, kReceives } kind = kCollectives;
+  int peer = 0;  // of messages
+  auto operator<=>(const Topic&) const = default;
 };
 
-bool is_message(CollectiveKind kind) {
-  return kind == CollectiveKind::kSend || kind == CollectiveKind::kRecv;
+Topic topic_of(const ScriptCall& call) {
+  if (!call.is_message()) return {call.group, Topic::kCollectives, 0};
+  const bool sends = call.kind == CollectiveKind::kSend;
+  return {call.group, sends ? Topic::kSends : Topic::kReceives, call.peer};
 }
 
-// What a program asks of one group: its collectives in order, and its messages by direction and
-// peer.
-struct GroupCalls {
-  std::vector<PlacedCall> collectives;
-  std::map<std::pair<bool, int>, std::vector<PlacedCall>> messages;  // (send?, peer)
-};
-using ProgramCalls = std::vector<GroupCalls>;  // by group number
+// Equal for the two ends of a message, and for the same collective on all ranks.
+uint64_t hash_of(const ScriptCall& call) {
+  const int64_t fields[] = {call.is_message() ? -1 : static_cast<int>(call.kind),
+                            static_cast<int>(call.op), static_cast<int>(call.dtype), call.count};
+  return XXH64(call.what.data(), call.what.size(), XXH64(fields, sizeof fields, 0));
+}
 
-ProgramCalls calls_of(const Program& program) {
-  ProgramCalls groups;
-  for_each_call(program, [&](const ProgramCall& call, ProgramPlace place) {
-    if (call.group >= static_cast<int>(groups.size())) groups.resize(call.group + 1);
-    GroupCalls& group = groups[call.group];
-    auto& calls = is_message(call.kind)
-                      ? group.messages[{call.kind == CollectiveKind::kSend, call.peer}]
-                      : group.collectives;
-    calls.push_back({call, place});
+uint64_t chain(uint64_t before, uint64_t next) { return XXH64(&next, sizeof next, before); }
+
+// One script's topics, each as a hash of all its calls.
+using Topics = std::map<Topic, uint64_t>;
+
+Topics topics_of(const CallScript& script) {
+  std::vector<uint64_t> hashes;
+  std::vector<uint64_t*> totals;
+  Topics topics;
+  for (const ScriptCall& call : script.calls) {
+    hashes.push_back(hash_of(call));
+    totals.push_back(&topics[topic_of(call)]);
+  }
+  const ScriptCall* const first = script.calls.data();
+  for_each_call(script, [&](const ScriptCall& call, ProgramPlace) {
+    const auto number = &call - first;
+    *totals[number] = chain(*totals[number], hashes[number]);
   });
-  return groups;
+  // A call that no run comes to is none.
+  std::erase_if(topics, [](const auto& topic) { return topic.second == 0; });
+  return topics;
 }
 
-bool same(const ProgramCall& a, const ProgramCall& b) {
-  return a.dtype == b.dtype && a.count == b.count &&
-         (is_message(a.kind) || (a.kind == b.kind && a.op == b.op));
+struct PlacedCall {
+  uint64_t hash = 0;
+  std::string text;
+};
+
+std::vector<PlacedCall> calls_of(const CallScript& script, const Topic& topic) {
+  std::vector<PlacedCall> calls;
+  for_each_call(script, [&](const ScriptCall& call, ProgramPlace place) {
+    if (topic_of(call) == topic)
+      calls.push_back({hash_of(call),
+                       fmt::format("{} (in {})", describe(call), describe(script, place.entry))});
+  });
+  return calls;
 }
 
-class Checker {
+class Matcher {
  public:
-  explicit Checker(std::span<const RankProgram> ranks) : ranks_(ranks) {
-    for (const RankProgram& rank : ranks)
-      if (!calls_.contains(rank.program)) calls_.emplace(rank.program, calls_of(*rank.program));
+  explicit Matcher(const CheckedWorld& world) : world_(world) {
+    for (const CallScript* script : world.scripts)
+      if (!topics_.contains(script)) topics_.emplace(script, topics_of(*script));
   }
 
   void run() {
-    for (int rank = 0; rank < static_cast<int>(ranks_.size()); ++rank) {
-      const ProgramCalls& calls = calls_.at(ranks_[rank].program);
-      for (int group = 0; group < static_cast<int>(calls.size()); ++group)
-        check(rank, group, calls[group]);
+    for (int rank = 0; rank < std::ssize(world_.scripts); ++rank) check_membership(rank);
+    for (const CheckedWorld::Group& group : world_.members) {
+      const Topic collectives{group.number, Topic::kCollectives, 0};
+      for (int member : group.ranks)
+        compare(group, group.ranks.front(), collectives, member, collectives);
+      for (int member = 0; member < std::ssize(group.ranks); ++member)
+        check_messages(group, member);
     }
-    check_progress();
   }
 
  private:
-  static const std::vector<PlacedCall>& none() {
-    static const std::vector<PlacedCall> empty;
-    return empty;
+  void check_membership(int rank) const {
+    for (const auto& [topic, hash] : topics_.at(world_.scripts[rank])) {
+      const auto number = static_cast<size_t>(topic.group);
+      const int at = number < world_.groups[rank].size() ? world_.groups[rank][number] : -1;
+      if (at < 0)
+        fail("[programs] rank {} calls group {}, of which it is no member", rank, topic.group);
+      const CheckedWorld::Group& group = world_.members[at];
+      if (topic.kind != Topic::kCollectives &&
+          (topic.peer < 0 || topic.peer >= std::ssize(group.ranks)))
+        fail("[programs] rank {} would {} member {} of the {} group, which has {}", rank,
+             topic.kind == Topic::kSends ? "send to" : "receive from", topic.peer, group.name,
+             group.ranks.size());
+    }
   }
 
-  const GroupCalls* look_up(int rank, int group) const {
-    const ProgramCalls& calls = calls_.at(ranks_[rank].program);
-    return group < static_cast<int>(calls.size()) ? &calls[group] : nullptr;
+  // Each end of a message speaks for itself.
+  void check_messages(const CheckedWorld::Group& group, int member) const {
+    const int rank = group.ranks[member];
+    const Topics& topics = topics_.at(world_.scripts[rank]);
+    const Topic first{group.number, Topic::kSends, 0};
+    for (auto at = topics.lower_bound(first); at != topics.end(); ++at) {
+      const Topic& topic = at->first;
+      if (topic.group != group.number) break;
+      const auto other = topic.kind == Topic::kSends ? Topic::kReceives : Topic::kSends;
+      compare(group, rank, topic, group.ranks[topic.peer], {group.number, other, member});
+    }
   }
 
-  // The first member speaks for the collectives of its group; each sender, for its messages.
-  void check(int rank, int group, const GroupCalls& calls) {
-    if (calls.collectives.empty() && calls.messages.empty()) return;
-    const auto number = static_cast<size_t>(group);
-    if (number >= ranks_[rank].groups.size() || ranks_[rank].groups[number].ranks.empty())
-      fail("[programs] rank {} calls group {}, of which it is no member", rank, group);
-    const ProgramGroup& members = ranks_[rank].groups[number];
-    const int first = members.ranks.front();
-    const GroupCalls* expected = look_up(first, group);
-    compare(first, expected ? expected->collectives : none(), rank, calls.collectives, members);
-    for (int member : members.ranks)
-      if (const GroupCalls* others = look_up(member, group); !others)
-        compare(rank, calls.collectives, member, none(), members);
-    for (const auto& [key, messages] : calls.messages) check_messages(rank, group, key, messages);
+  uint64_t hash_at(int rank, const Topic& topic) const {
+    const Topics& topics = topics_.at(world_.scripts[rank]);
+    const auto found = topics.find(topic);
+    return found == topics.end() ? 0 : found->second;
   }
 
-  void check_messages(int rank, int group, std::pair<bool, int> key,
-                      const std::vector<PlacedCall>& messages) {
-    const ProgramGroup& members = ranks_[rank].groups[group];
-    const auto [sends, peer] = key;
-    if (peer < 0 || peer >= static_cast<int>(members.ranks.size()))
-      fail("[programs] rank {} would {} member {} of group {} ({}), which has {}", rank,
-           sends ? "send to" : "receive from", peer, group, members.name, members.ranks.size());
-    const int other = members.ranks[peer];
-    const auto self =
-        static_cast<int>(std::ranges::find(members.ranks, rank) - members.ranks.begin());
-    const GroupCalls* theirs = look_up(other, group);
-    const std::vector<PlacedCall>* counterparts = &none();
-    if (theirs)
-      if (const auto found = theirs->messages.find({!sends, self}); found != theirs->messages.end())
-        counterparts = &found->second;
-    compare(rank, messages, other, *counterparts, members);
+  void compare(const CheckedWorld::Group& group, int a, const Topic& of_a, int b,
+               const Topic& of_b) const {
+    if (hash_at(a, of_a) == hash_at(b, of_b)) return;
+    const std::vector<PlacedCall> first = calls_of(*world_.scripts[a], of_a);
+    const std::vector<PlacedCall> second = calls_of(*world_.scripts[b], of_b);
+    size_t i = 0;
+    while (i < std::min(first.size(), second.size()) && first[i].hash == second[i].hash) ++i;
+    const auto text = [i](const std::vector<PlacedCall>& calls) {
+      return i < calls.size() ? calls[i].text : std::string("nothing");
+    };
+    fail("[programs] {} {} of the {} group: rank {} has {}, where rank {} has {}",
+         of_a.kind == Topic::kCollectives ? "collective" : "message", i, group.name, a, text(first),
+         b, text(second));
   }
 
-  void compare(int a, const std::vector<PlacedCall>& first, int b,
-               const std::vector<PlacedCall>& second, const ProgramGroup& group) const {
-    if (&first == &second) return;
-    const size_t both = std::min(first.size(), second.size());
-    for (size_t i = 0; i < std::max(first.size(), second.size()); ++i)
-      if (i >= both || !same(first[i].call, second[i].call))
-        fail("[programs] call {} in the {} group: rank {} has {}, where rank {} has {}", i,
-             group.name, a, text(a, first, i), b, text(b, second, i));
+  const CheckedWorld& world_;
+  std::map<const CallScript*, Topics> topics_;
+};
+
+// The simulated ranks, numbered anew, are those that nobody stands in for.
+class Rehearsal {
+ public:
+  explicit Rehearsal(const CheckedWorld& world) : world_(world), number_(world.scripts.size(), -1) {
+    for (int rank = 0; rank < std::ssize(world.scripts); ++rank) {
+      if (stand_in(rank) != rank) continue;
+      number_[rank] = static_cast<int>(ranks_.size());
+      ranks_.push_back(rank);
+    }
   }
 
-  std::string text(int rank, const std::vector<PlacedCall>& calls, size_t i) const {
-    if (i >= calls.size()) return "nothing";
-    const ProgramCall& call = calls[i].call;
-    return fmt::format("{} x {} ({})", call.count, name_of(call.dtype),
-                       describe(*ranks_[rank].program, calls[i].place));
-  }
-
-  int sim_group(const std::vector<int>& members, int number) {
-    const auto [found, fresh] =
-        groups_.try_emplace({number, members}, static_cast<int>(world_.groups.size()));
-    if (fresh) world_.groups.push_back(members);
-    return found->second;
-  }
-
-  void check_progress() {
+  void run() {
     std::vector<std::vector<ProgramPlace>> places;
-    for (const RankProgram& rank : ranks_) {
-      std::vector<GroupView> views;
-      for (size_t g = 0; g < rank.groups.size(); ++g) {
-        const std::vector<int>& members = rank.groups[g].ranks;
-        views.push_back({.group = sim_group(members, static_cast<int>(g)),
-                         .shape = {},
-                         .ranks = members,
-                         .nodes = {}});
-      }
-      ProgramTasks tasks = tasks_of(*rank.program, views);
-      world_.ranks.push_back(std::move(tasks.tasks));
+    for (int rank : ranks_) {
+      ProgramTasks tasks =
+          tasks_of(*world_.scripts[rank], views_of(rank), nullptr, TaskDetail::kWhole);
+      sim_.ranks.push_back(std::move(tasks.tasks));
       places.push_back(std::move(tasks.places));
     }
-    const SimResult result = simulate(world_);
+    const SimResult result = simulate(sim_);
     if (result.deadlock) report(*result.deadlock, places);
+  }
+
+ private:
+  int stand_in(int rank) const { return world_.stand_ins.empty() ? rank : world_.stand_ins[rank]; }
+
+  std::vector<GroupView> views_of(int rank) {
+    std::vector<GroupView> views;
+    for (int at : world_.groups[rank]) {
+      GroupView& view = views.emplace_back();
+      if (at < 0) continue;
+      for (int member : world_.members[at].ranks) view.ranks.push_back(number_[stand_in(member)]);
+      view.group = sim_group(view.ranks, world_.members[at].number);
+    }
+    return views;
+  }
+
+  int sim_group(std::vector<int> ranks, int number) {
+    std::ranges::sort(ranks);
+    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+    const auto [found, fresh] =
+        groups_.try_emplace({number, ranks}, static_cast<int>(sim_.groups.size()));
+    if (fresh) sim_.groups.push_back(std::move(ranks));
+    return found->second;
   }
 
   [[noreturn]] void report(const SimDeadlock& deadlock,
                            const std::vector<std::vector<ProgramPlace>>& places) const {
     std::string chain;
-    for (const auto& [rank, task] : deadlock.chain) {
-      if (world_.ranks[rank][task].kind == SimTask::Kind::kCompute) continue;  // waits for the next
+    for (const auto& [simulated, task] : deadlock.chain) {
+      const SimTask& stuck = sim_.ranks[simulated][task];
+      if (stuck.kind == SimTask::Kind::kCompute) continue;  // waits for the next
+      const int rank = ranks_[simulated];
       chain += fmt::format("{}rank {} in {}", chain.empty() ? "" : " waits for ", rank,
-                           describe(*ranks_[rank].program, places[rank][task]));
+                           text_of(*world_.scripts[rank], places[simulated][task]));
     }
     const std::string end =
         deadlock.absent_rank >= 0
-            ? fmt::format("rank {}, which never makes that call", deadlock.absent_rank)
+            ? fmt::format("rank {}, which never makes that call", ranks_[deadlock.absent_rank])
             : "the first of these";
     fail("[programs] would hang: {} waits for {}", chain, end);
   }
 
-  std::span<const RankProgram> ranks_;
-  std::map<const Program*, ProgramCalls> calls_;
-  SimWorld world_;
+  static std::string text_of(const CallScript& script, ProgramPlace place) {
+    const ScriptEntry& entry = script.schedule[place.entry];
+    for (const ScriptStep& step : script.segments[entry.segment].steps)
+      if (step.pc == place.pc && step.kind == ScriptStep::Kind::kCall)
+        return fmt::format("{} (in {})", describe(script.calls[step.call]),
+                           describe(script, place.entry));
+    return describe(script, place.entry);
+  }
+
+  const CheckedWorld& world_;
+  std::vector<int> number_;  // of a rank: in `ranks_`; -1: not simulated
+  std::vector<int> ranks_;
+  SimWorld sim_;
   std::map<std::pair<int, std::vector<int>>, int> groups_;
 };
 
 }  // namespace
 
-void check_programs(std::span<const RankProgram> ranks) { Checker(ranks).run(); }
+void check_programs(const CheckedWorld& world) {
+  Matcher(world).run();
+  Rehearsal(world).run();
+}
 
 }  // namespace trireme::core

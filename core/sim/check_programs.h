@@ -1,32 +1,36 @@
 // All ranks' programs against each other, before the first of them runs.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
-#include "core/program/program.h"
+#include "core/sim/call_script.h"
 
 namespace trireme::core {
 
-// A group as one rank knows it.
-struct ProgramGroup {
-  std::string name;        // "data", for errors
-  std::vector<int> ranks;  // the members' ranks in the world, in the order of the group; may be
-                           // empty where the rank's program does not name the group
+struct CheckedWorld {
+  struct Group {
+    int number = 0;          // as programs call it
+    std::string name;        // "data", for errors
+    std::vector<int> ranks;  // the members, in the order of the group
+  };
+  std::vector<const CallScript*> scripts;  // by rank; ranks of one class share one
+  std::vector<std::vector<int>> groups;    // by rank and group number: in `members`; -1: in none
+  std::vector<Group> members;
+  // By rank: another one in whose place it stands when the run is simulated. Their scripts have the
+  // same order_hash, and the groups of one are the other's with every member replaced likewise, so
+  // that one of them gets stuck where the other does. Empty: nobody stands for anybody.
+  std::vector<int> stand_ins;
 };
 
-struct RankProgram {
-  const Program* program = nullptr;  // ranks of one class share one
-  std::vector<ProgramGroup> groups;  // by group number
-};
-
-// Throws InvalidArgument, with ranks and places in words of the graph, unless
+// Throws InvalidArgument of one line, with ranks, places and sizes, unless
 //   - the members of every group make the same collectives in the same order (kind, reduction,
-//     dtype, count),
-//   - every send meets the receive that its peer has at its place, of the same dtype and count,
+//     dtype, count, name),
+//   - every send meets the receive that its peer has at its place, of the same dtype, count, name,
 //   - a run of all programs comes to its end, given the streams, their order and messages that wait
 //     for their receiver (core/sim/simulator.h).
-void check_programs(std::span<const RankProgram> ranks);
+// The first two take time by distinct scripts and by members of groups, the third by ranks that
+// nobody stands in for.
+void check_programs(const CheckedWorld& world);
 
 }  // namespace trireme::core

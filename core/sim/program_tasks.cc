@@ -16,76 +16,81 @@ uint16_t bit(StreamRole role) { return stream_bit(static_cast<int>(role)); }
 // Appends tasks as the executor would issue them.
 class TaskWriter {
  public:
-  TaskWriter(const Program& program, const std::vector<GroupView>& groups,
-             const ProgramSeconds* seconds, const DeviceModel* device)
-      : program_(program),
+  TaskWriter(const CallScript& script, const std::vector<GroupView>& groups,
+             const DeviceModel* device, TaskDetail detail)
+      : script_(script),
         groups_(groups),
-        seconds_(seconds),
         device_(device),
-        issued_(program.collectives.size(), -1),
-        sent_(std::max(1, program.slots), {-1, -1}) {}
+        detail_(detail),
+        issued_(script.calls.size(), -1),
+        sent_(script.slots, {-1, -1}) {}
 
   ProgramTasks run() {
-    bool updates = false;
-    for (size_t i = 0; i < program_.schedule.size(); ++i) {
-      const ScheduleEntry& entry = program_.schedule[i];
-      at_ = {static_cast<int>(i), 0};
+    for (size_t i = 0; i < script_.schedule.size(); ++i) {
+      const ScriptEntry& entry = script_.schedule[i];
+      at_ = {static_cast<int32_t>(i), 0};
       if (entry.opens_slot) open_slot(entry.slot);
-      run_segment(program_.segments[entry.segment], entry.slot, entry.last);
-      for (const Instruction& instruction : program_.segments[entry.segment].instructions)
-        updates |= instruction.kind == InstructionKind::kUpdate;
+      run_segment(script_.segments.at(entry.segment), entry);
     }
-    at_ = {static_cast<int>(program_.schedule.size()), 0};
-    if (updates) run_segment(program_.prepare, 0, true);
+    at_ = {static_cast<int32_t>(script_.schedule.size()), 0};
+    run_segment(script_.prepare, {.last = true});
     return std::move(written_);
   }
 
  private:
   // What the slot held before has left it.
   void open_slot(int slot) {
-    for (int32_t& send : sent_[slot]) wait_for(std::exchange(send, -1));
+    for (int32_t& send : sent_.at(slot)) wait_for(std::exchange(send, -1));
   }
 
-  void run_segment(const Segment& segment, int slot, bool last) {
+  void run_segment(const ScriptSegment& segment, const ScriptEntry& entry) {
     open_ = false;  // tasks do not reach across entries of the schedule
-    for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
-      const Instruction& instruction = segment.instructions[pc];
-      if (instruction.last_micro_batch && !last) continue;
-      at_.pc = static_cast<int>(pc);
-      if (is_call(instruction)) {
-        call(call_of(program_, instruction));
-        if (instruction.kind == InstructionKind::kCollective)
-          issued_[instruction.index] = last_task();
-        if (instruction.kind == InstructionKind::kTransfer) note_send(instruction.index, slot);
-        if (instruction.kind == InstructionKind::kExchange) join(bit(instruction.stream));
-      } else if (instruction.kind == InstructionKind::kJoin) {
-        join(bit(instruction.stream));
-      } else if (instruction.kind == InstructionKind::kWait) {
-        wait_for(issued_[instruction.index]);
-      } else {
-        compute(seconds_of(instruction));
+    for (size_t i = 0; i < segment.steps.size(); ++i) {
+      const ScriptStep& step = segment.steps[i];
+      if (step.last_micro_batch && !entry.last) continue;
+      at_.pc = step.pc;
+      if (i + 1 < segment.steps.size() && is_waited_for(step, segment.steps[i + 1])) {
+        expose(script_.calls[step.call]);
+        ++i;
+        continue;
+      }
+      switch (step.kind) {
+        case ScriptStep::Kind::kCompute:
+          compute(step.seconds);
+          break;
+        case ScriptStep::Kind::kCall:
+          call(script_.calls.at(step.call));
+          issued_[step.call] = last_task();
+          note_send(script_.calls[step.call], entry.slot);
+          break;
+        case ScriptStep::Kind::kWait:
+          wait_for(issued_.at(step.call));
+          break;
+        case ScriptStep::Kind::kJoin:
+          join(bit(step.stream));
+          break;
       }
     }
   }
 
-  double seconds_of(const Instruction& instruction) const {
-    if (!seconds_) return 0;
-    switch (instruction.kind) {
-      case InstructionKind::kKernel:
-        return seconds_->nodes[instruction.index];
-      case InstructionKind::kPrepare:
-        return seconds_->prepares[instruction.index];
-      case InstructionKind::kAccumulate:
-        return seconds_->accumulations[instruction.index];
-      case InstructionKind::kNorm:
-        return seconds_->norm;
-      case InstructionKind::kControl:
-        return seconds_->control;
-      case InstructionKind::kUpdate:
-        return seconds_->update;
-      default:
-        return 0;
-    }
+  // Whether nothing but the call itself keeps computing, and nobody else is simulated in its group.
+  bool is_waited_for(const ScriptStep& step, const ScriptStep& next) const {
+    if (detail_ == TaskDetail::kParts || step.kind != ScriptStep::Kind::kCall ||
+        next.kind != ScriptStep::Kind::kJoin)
+      return false;
+    const ScriptCall& call = script_.calls.at(step.call);
+    const std::vector<int>& ranks = groups_.at(call.group).ranks;
+    return !call.is_message() && call.stream == next.stream &&
+           !busy_[static_cast<int>(next.stream)] &&
+           std::ranges::all_of(ranks, [&](int rank) { return rank == ranks[0]; });
+  }
+
+  void expose(const ScriptCall& call) {
+    if (!device_) return;
+    const double seconds = seconds_of(call, groups_[call.group]);
+    if (!open_) append({.stream = kComputeStream});
+    written_.tasks.back().seconds += seconds;
+    written_.tasks.back().exposed += seconds;
   }
 
   SimTask& append(SimTask task) {
@@ -111,7 +116,10 @@ class TaskWriter {
   void join(uint16_t streams) {
     append({.stream = kComputeStream, .waits = streams});
     for (int stream = 0; stream < kSimStreams; ++stream)
-      if (streams & stream_bit(stream)) owed_[stream] = 0;
+      if (streams & stream_bit(stream)) {
+        owed_[stream] = 0;
+        busy_[stream] = false;
+      }
   }
 
   int32_t last_task() const { return static_cast<int32_t>(written_.tasks.size()) - 1; }
@@ -120,14 +128,14 @@ class TaskWriter {
     if (task >= 0) append({.stream = kComputeStream, .after = task});
   }
 
-  void note_send(int index, int slot) {
-    const Transfer& transfer = program_.transfers[index];
-    if (!transfer.receive) sent_[slot][transfer.down ? 0 : 1] = last_task();
+  void note_send(const ScriptCall& call, int slot) {
+    if (call.kind == CollectiveKind::kSend)
+      sent_.at(slot)[call.stream == StreamRole::kSendDown ? 0 : 1] = last_task();
   }
 
-  void call(const ProgramCall& call) {
+  void call(const ScriptCall& call) {
     const GroupView& group = groups_.at(call.group);
-    const bool message = call.kind == CollectiveKind::kSend || call.kind == CollectiveKind::kRecv;
+    const bool message = call.is_message();
     SimTask task{.kind = SimTask::Kind::kCollective,
                  .stream = static_cast<uint8_t>(call.stream),
                  .waits = bit(StreamRole::kCompute),
@@ -136,85 +144,34 @@ class TaskWriter {
       task.kind = call.kind == CollectiveKind::kSend ? SimTask::Kind::kSend : SimTask::Kind::kRecv;
       task.peer = group.ranks.at(call.peer);
     }
+    busy_[task.stream] = true;
     if (device_) {
-      const GroupShape shape = message ? GroupShape{2, group.nodes.at(call.peer)} : group.shape;
-      task.seconds = transfer_seconds(*device_, call.kind, call.bytes(), shape);
+      task.seconds = seconds_of(call, group);
       owed_[task.stream] += (1 - device_->hidden_share) * task.seconds;
     }
     append(task);
   }
 
-  const Program& program_;
+  double seconds_of(const ScriptCall& call, const GroupView& group) const {
+    const GroupShape shape =
+        call.is_message() ? GroupShape{2, group.nodes.at(call.peer)} : group.shape;
+    return transfer_seconds(*device_, call.kind, call.bytes(), shape);
+  }
+
+  const CallScript& script_;
   const std::vector<GroupView>& groups_;
-  const ProgramSeconds* seconds_;
   const DeviceModel* device_;
+  const TaskDetail detail_;
   ProgramTasks written_;
-  std::vector<int32_t> issued_;               // by collective: the task that started it last
+  std::vector<int32_t> issued_;               // by call: the task that it was last
   std::vector<std::array<int32_t, 2>> sent_;  // by slot: its last sends, down and up; -1: none
   ProgramPlace at_;
   bool open_ = false;  // the last task is computing that may be gone on with
   std::array<double, kSimStreams> owed_{};
+  std::array<bool, kSimStreams> busy_{};  // with calls that have not been waited for
 };
 
 }  // namespace
-
-std::string describe(const Program& program, ProgramPlace place) {
-  const auto entries = static_cast<int>(program.schedule.size());
-  if (place.entry >= entries) return "prepare";
-  const ScheduleEntry& entry = program.schedule[place.entry];
-  const Segment& segment = program.segments[entry.segment];
-  return fmt::format("{} of micro-batch {}, {}", segment.name, entry.micro_batch,
-                     describe(program, segment, place.pc));
-}
-
-bool is_call(const Instruction& instruction) {
-  return instruction.kind == InstructionKind::kExchange ||
-         instruction.kind == InstructionKind::kTransfer ||
-         instruction.kind == InstructionKind::kCollective;
-}
-
-ProgramCall call_of(const Program& program, const Instruction& instruction) {
-  ensure(is_call(instruction), "an instruction that calls the transport");
-  ProgramCall call{.stream = instruction.stream};
-  if (instruction.kind == InstructionKind::kCollective) {
-    const PlannedCollective& planned = program.collectives[instruction.index];
-    call.kind = planned.kind;
-    call.op = planned.op;
-    call.dtype = planned.dtype;
-    call.group = planned.group;
-    call.count = planned.count;
-  } else if (instruction.kind == InstructionKind::kTransfer) {
-    const Transfer& transfer = program.transfers[instruction.index];
-    const ValueType& type = program.graph.type(transfer.value);
-    call.kind = transfer.receive ? CollectiveKind::kRecv : CollectiveKind::kSend;
-    call.dtype = type.dtype;
-    call.group = transfer.group;
-    call.peer = transfer.peer;
-    call.count = type.elements();
-  } else {
-    const Node& node = program.graph.node(instruction.index);
-    const Exchange& exchange = *node.op->exchange();
-    const bool sent = exchange.kind == CollectiveKind::kAllGather;
-    const ValueType& counted = program.graph.type(sent ? node.inputs[0] : node.outputs[0]);
-    call.kind = exchange.kind;
-    call.op = exchange.op;
-    call.dtype = counted.dtype;
-    call.group = exchange.group;
-    call.count = counted.elements();
-  }
-  return call;
-}
-
-void for_each_call(const Program& program,
-                   const std::function<void(const ProgramCall&, ProgramPlace)>& use) {
-  for (size_t i = 0; i < program.schedule.size(); ++i) {
-    const ScheduleEntry& entry = program.schedule[i];
-    const auto& instructions = program.segments[entry.segment].instructions;
-    for (size_t pc = 0; pc < instructions.size(); ++pc)
-      if (is_call(instructions[pc]) && (!instructions[pc].last_micro_batch || entry.last))
-        use(call_of(program, instructions[pc]), {static_cast<int>(i), static_cast<int>(pc)});
-  }
-}
 
 ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
                           const DeviceModel& device) {
@@ -247,9 +204,9 @@ ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
   return seconds;
 }
 
-ProgramTasks tasks_of(const Program& program, const std::vector<GroupView>& groups,
-                      const ProgramSeconds* seconds, const DeviceModel* device) {
-  return TaskWriter(program, groups, seconds, device).run();
+ProgramTasks tasks_of(const CallScript& script, const std::vector<GroupView>& groups,
+                      const DeviceModel* device, TaskDetail detail) {
+  return TaskWriter(script, groups, device, detail).run();
 }
 
 }  // namespace trireme::core

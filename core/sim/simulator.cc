@@ -268,7 +268,9 @@ class Simulator {
       const SimSpan span = result_.spans[rank][i];
       if (task.kind != SimTask::Kind::kCompute) times.communication += span.end - span.begin;
       if (task.stream != kCompute) continue;
-      times.busy += span.end - span.begin;
+      times.busy += span.end - span.begin - task.exposed;
+      times.exposed += task.exposed;
+      times.communication += task.exposed;
       times.exposed += transfers_within(rank, static_cast<int>(i), {before, span.begin});
       before = span.end;
     }

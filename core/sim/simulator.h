@@ -32,6 +32,8 @@ struct SimTask {
   int32_t peer = -1;   // of kSend and kRecv: the other end, a simulated rank
   int32_t label = -1;  // the caller's own
   double seconds = 0;  // of work; of a transfer once all have come (the longest of its members)
+  double exposed =
+      0;  // of kCompute: of its seconds, those of transfers that are waited for at once
 };
 constexpr int kSimStreams = 16;
 

@@ -9,29 +9,47 @@
 #include <cstring>
 #include <functional>
 
+#include "core/base/dtype.h"
 #include "core/base/error.h"
-#include "launcher/base/atomic.h"
 #include "launcher/base/file_descriptor.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/refuse.h"
 #include "launcher/checkpoint/safetensors_header.h"
 
 namespace trireme::launcher {
-void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
+                                     const std::vector<TensorName>& tensors,
+                                     const std::map<std::string, std::string>& metadata)
+    : file_(path) {
   SafetensorsHeader header{.entries = {}, .metadata = metadata};
-  int64_t begin = 0;
-  for (const NamedTensor& tensor : tensors) {
-    const int64_t end = begin + static_cast<int64_t>(tensor.values.size() * sizeof(float));
-    header.entries.push_back({tensor.name, tensor.shape, begin, end});
-    begin = end;
+  for (const TensorName& tensor : tensors) {
+    const int64_t end = missing_ + tensor.shape.elements() * core::size_of(core::DType::kF32);
+    header.entries.push_back({tensor.name, tensor.shape, missing_, end});
+    missing_ = end;
   }
   const std::string first = make_safetensors_header(header);
-  AtomicFile file(path);
-  file.write(first.data(), std::ssize(first));
-  for (const NamedTensor& tensor : tensors)
-    file.write(tensor.values.data(), static_cast<int64_t>(tensor.values.size() * sizeof(float)));
-  file.commit();
+  file_.write(first.data(), std::ssize(first));
+}
+
+void SafetensorsWriter::write(std::span<const float> values) {
+  const auto bytes = static_cast<int64_t>(values.size_bytes());
+  file_.write(values.data(), bytes);
+  missing_ -= bytes;
+}
+
+void SafetensorsWriter::commit() {
+  ensure(missing_ == 0, "all values of a safetensors file are written");
+  file_.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorName> names;
+  for (const NamedTensor& tensor : tensors) names.push_back({tensor.name, tensor.shape});
+  SafetensorsWriter writer(path, names, metadata);
+  for (const NamedTensor& tensor : tensors) writer.write(tensor.values);
+  writer.commit();
 }
 
 const NamedTensor& SafetensorsFile::find(const std::string& name) const {

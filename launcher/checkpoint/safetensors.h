@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/shape.h"
+#include "launcher/base/atomic.h"
 
 namespace trireme::launcher {
 
@@ -22,6 +23,28 @@ struct NamedTensor {
   std::string name;
   core::Shape shape;
   std::vector<float> values;
+};
+
+struct TensorName {
+  std::string name;
+  core::Shape shape;
+};
+
+// A file that is written piece by piece; without commit() nothing is left, and what had its name
+// stays. Throws SystemError if the disk fails.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<TensorName>& tensors,
+                    const std::map<std::string, std::string>& metadata);
+
+  // The next values, of one tensor after the other.
+  void write(std::span<const float> values);
+  // Throws SystemError, a mistake of ours, if not all values have been written.
+  void commit();
+
+ private:
+  AtomicFile file_;
+  int64_t missing_ = 0;  // bytes
 };
 
 // Writes `path` so that it holds the old file or the whole new one, whatever happens: into a

@@ -12,10 +12,12 @@
 namespace trireme::launcher {
 namespace {
 
-void write(const std::filesystem::path& path, const std::string& text) {
+// Writes what `text` makes, if a file is asked for: large plans make large texts.
+template <typename Text>
+void write(const std::filesystem::path& path, const Text& text) {
   if (path.empty()) return;
   std::ofstream file(path);
-  if (!(file << text).flush())
+  if (!(file << text()).flush())
     throw SystemError(fmt::format("{} cannot be written", path.string()));
 }
 
@@ -24,13 +26,18 @@ void write(const std::filesystem::path& path, const std::string& text) {
 void print_plan(const PlanArguments& arguments, const Extensions& extensions) {
   const PlannedJob planned =
       load_planned_job(arguments.job.job, arguments.job.sets, extensions.datasets);
-  const PlanRequest request{planned.job, planned.data, extensions.models, arguments.job.world,
-                            load_device(arguments.device)};
+  const PlanRequest request{
+      planned.job,
+      planned.data,
+      extensions.models,
+      arguments.job.world,
+      load_device(arguments.device),
+      arguments.timeline.empty() ? core::TaskDetail::kWhole : core::TaskDetail::kParts};
   const RunPlan plan = make_run_plan(request);
   fmt::print("{}", plan_text(plan, planned.job));
   if (!planned.data_seen) fmt::print("\n  the data are not here; nothing above depends on them\n");
-  write(arguments.json, plan_json(plan, planned.job));
-  write(arguments.timeline, plan_timeline(plan));
+  write(arguments.json, [&] { return plan_json(plan, planned.job); });
+  write(arguments.timeline, [&] { return plan_timeline(plan); });
   check_memory(plan, request);
 }
 

@@ -53,12 +53,13 @@ HostAllocator host_memory(core::Device& device);
 
 class Loader {
  public:
+  static constexpr int kBuffers = 2;
   static constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
 
   // `buffers` >= 2 batches are read ahead. Nothing is read before start().
   // Throws InvalidArgument if the share does not divide evenly.
   Loader(std::shared_ptr<const Dataset> dataset, std::shared_ptr<const Sampler> sampler,
-         const BatchShare& share, HostAllocator allocator, int buffers = 2);
+         const BatchShare& share, HostAllocator allocator, int buffers = kBuffers);
   // Ends the thread within one sample's reading time, in whatever state it is.
   ~Loader();
 

@@ -51,6 +51,14 @@ std::vector<Change> changes_of(const RunPlan& plan, const JobOptions& job) {
         other.parallel.*field = size;
         other.parallel.data = 0;
       });
+  const int64_t zero = plan.shape.mesh.size(parallel::Axis::kData) > 1 ? 3 : 0;
+  add(fmt::format("train.micro_batch: 1 and train.recompute: FULL{} together",
+                  zero > 0 ? " and parallel.zero: 3" : ""),
+      [&](JobOptions& other) {
+        other.train.micro_batch = 1;
+        other.train.recompute = Recompute::kFull;
+        other.parallel.zero = zero;
+      });
   return changes;
 }
 
@@ -60,8 +68,10 @@ void check_memory(const RunPlan& plan, const PlanRequest& request) {
   const int64_t has = plan.device.memory_bytes;
   if (has == 0 || plan.rank_bytes() <= has) return;
   const auto fullest = std::ranges::max_element(
-      plan.classes, {}, [](const RankClass& c) { return c.memory.total(); });
-  std::string fix = "no single change of micro_batch, recompute, zero, tensor or pipeline fits";
+      plan.classes, {}, [&](const RankClass& c) { return plan.bytes_of(c); });
+  std::string fix =
+      "neither a change of micro_batch, recompute, zero, tensor or pipeline fits, nor the first "
+      "three together: more ranks";
   for (const Change& change : changes_of(plan, request.job)) {
     PlanRequest other{change.job, request.data, request.factories, request.world, request.device};
     try {

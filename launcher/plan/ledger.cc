@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/runtime/state_size.h"
+#include "launcher/data/loader.h"
 
 namespace trireme::launcher {
 namespace {
@@ -53,6 +54,20 @@ Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
            {"scratch", larger(plan, &Program::scratch_bytes)},
            {"control", larger(plan, &Program::control_bytes)},
            {"batches", inputs}}};
+}
+
+Ledger host_ledger_of(const core::SessionPlan& plan, int data_ranks) {
+  const auto batch_bytes = [](const Program& program) {
+    int64_t bytes = 0;
+    for (core::ValueId id : program.inputs) bytes += program.graph.type(id).bytes();
+    return bytes;
+  };
+  const int64_t batches = batch_bytes(plan.train) + (plan.eval ? batch_bytes(*plan.eval) : 0);
+  int64_t state = 0;
+  for (const core::FlatParameter& parameter : plan.layout.parameters)
+    state += parameter.elements * (1 + (parameter.trained ? moment_count(plan.optimizer) : 0));
+  return {{{"batches read ahead", Loader::kBuffers * batches},
+           {"copy to be saved", state * core::size_of(core::DType::kF32) / data_ranks}}};
 }
 
 }  // namespace trireme::launcher

@@ -23,4 +23,8 @@ struct Ledger {
 
 Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device);
 
+// What the process takes besides: the loaders' batches, and the copy of the state that checkpoints
+// are written from, which the data ranks share.
+Ledger host_ledger_of(const core::SessionPlan& plan, int data_ranks);
+
 }  // namespace trireme::launcher

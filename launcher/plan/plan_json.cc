@@ -11,9 +11,10 @@ namespace {
 using nlohmann::ordered_json;
 using parallel::Axis;
 
-ordered_json json_of(const RankClass& c) {
-  ordered_json memory, calls = ordered_json::array();
+ordered_json json_of(const RunPlan& plan, const RankClass& c) {
+  ordered_json memory, host, calls = ordered_json::array();
   for (const LedgerLine& line : c.memory.lines) memory[line.what] = line.bytes;
+  for (const LedgerLine& line : c.host.lines) host[line.what] = line.bytes;
   for (const CallTotal& call : c.calls)
     calls.push_back({{"kind", core::name_of(call.kind)},
                      {"group", call.group},
@@ -26,6 +27,8 @@ ordered_json json_of(const RankClass& c) {
           {"parameters", c.plan.layout.parameter_count()},
           {"arena_bytes", memory},
           {"arenas_bytes", c.memory.total()},
+          {"host_bytes", host},
+          {"rank_bytes", plan.bytes_of(c)},
           {"calls", calls},
           {"computing_seconds", c.times.busy},
           {"exposed_seconds", c.times.exposed},
@@ -51,7 +54,7 @@ std::string plan_json(const RunPlan& plan, const JobOptions& job) {
   const parallel::Mesh& mesh = plan.shape.mesh;
   const parallel::BatchSplit& batch = plan.shape.batch;
   ordered_json classes = ordered_json::array();
-  for (const RankClass& c : plan.classes) classes.push_back(json_of(c));
+  for (const RankClass& c : plan.classes) classes.push_back(json_of(plan, c));
   const ordered_json whole{{"job", job.name},
                            {"world", mesh.world()},
                            {"device", plan.device.name},

@@ -84,6 +84,11 @@ std::string memory(const RunPlan& plan) {
   for (size_t i = 0; i < first.lines.size(); ++i)
     row(first.lines[i].what, [i](const RankClass& c) { return c.memory.lines[i].bytes; });
   row("all arenas", [](const RankClass& c) { return c.memory.total(); });
+  const bool on_host = plan.device.kind == core::DeviceKind::kCpu;
+  const size_t host_lines = on_host ? plan.classes.front().host.lines.size() : 0;
+  for (size_t i = 0; i < host_lines; ++i)
+    row(plan.classes.front().host.lines[i].what,
+        [i](const RankClass& c) { return c.host.lines[i].bytes; });
   row("outside (estimate)", [&](const RankClass&) { return plan.device.outside_bytes; });
   const int64_t has = plan.device.memory_bytes;
   text += fmt::format("\n  fullest rank        {} MiB{}\n", mebibytes(plan.rank_bytes()),

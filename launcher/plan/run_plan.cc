@@ -6,8 +6,8 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
-#include "core/sim/check_programs.h"
 #include "parallel/calls.h"
+#include "parallel/check_calls.h"
 #include "parallel/group_members.h"
 
 namespace trireme::launcher {
@@ -76,6 +76,7 @@ class Planner {
                                      request_.device.kind, request_.factories)};
     c.layers = layers_of(c.plan.train);
     c.memory = ledger_of(c.plan, request_.device.kind);
+    c.host = host_ledger_of(c.plan, mesh().size(Axis::kData));
     plan_.classes.push_back(std::move(c));
   }
 
@@ -91,24 +92,15 @@ class Planner {
                                                                         : request_.device.half.peak;
   }
 
-  // What stands for the members of a rank's groups: the stages, as if each were one rank.
+  // Data and tensor ranks are alike, so each stage is checked as one rank.
   void check() const {
-    const std::vector<int> tied = tied_stages(plan_.classes);
-    const parallel::Mesh stages({.data = 1, .tensor = 1, .pipeline = mesh().size(Axis::kPipeline)},
-                                mesh().size(Axis::kPipeline));
-    for (const bool eval : {false, true}) {
-      std::vector<core::RankProgram> ranks;
-      for (const RankClass& c : plan_.classes) {
-        if (eval && !c.plan.eval) return;
-        core::RankProgram rank{eval ? &*c.plan.eval : &c.plan.train, {}};
-        for (int group = 0; group < parallel::kGroups; ++group)
-          rank.groups.push_back(
-              {std::string(name_of(static_cast<Group>(group))),
-               parallel::group_members(stages, static_cast<Group>(group), c.stage, tied)});
-        ranks.push_back(std::move(rank));
-      }
-      core::check_programs(ranks);
-    }
+    const int stages = mesh().size(Axis::kPipeline);
+    const parallel::Mesh alone({.data = 1, .tensor = 1, .pipeline = stages}, stages);
+    std::vector<parallel::RankScripts> scripts;
+    for (const RankClass& c : plan_.classes) scripts.push_back(parallel::scripts_of(c.plan));
+    std::vector<const parallel::RankScripts*> ranks;
+    for (const parallel::RankScripts& rank : scripts) ranks.push_back(&rank);
+    parallel::check_calls(alone, ranks);
   }
 
   void simulate() {
@@ -129,10 +121,11 @@ class Planner {
         view.group = found->second;
         views.push_back(std::move(view));
       }
-      add_up_calls(c, views);
       const core::ProgramSeconds seconds =
           core::seconds_of(c.plan.train, update_size(c.plan), request_.device);
-      c.tasks = core::tasks_of(c.plan.train, views, &seconds, &request_.device);
+      const core::CallScript script = core::script_of(c.plan.train, &seconds);
+      add_up_calls(c, script, views);
+      c.tasks = core::tasks_of(script, views, &request_.device, request_.detail);
       world.ranks.push_back(c.tasks.tasks);
     }
     core::SimResult result = core::simulate(world);
@@ -166,14 +159,13 @@ class Planner {
     return size;
   }
 
-  void add_up_calls(RankClass& c, const std::vector<core::GroupView>& views) const {
+  void add_up_calls(RankClass& c, const core::CallScript& script,
+                    const std::vector<core::GroupView>& views) const {
     std::map<std::pair<int, core::CollectiveKind>, CallTotal> totals;
-    core::for_each_call(c.plan.train, [&](const core::ProgramCall& call, core::ProgramPlace) {
+    core::for_each_call(script, [&](const core::ScriptCall& call, core::ProgramPlace) {
       const core::GroupView& view = views.at(call.group);
-      const bool message =
-          call.kind == core::CollectiveKind::kSend || call.kind == core::CollectiveKind::kRecv;
       const core::GroupShape shape =
-          message ? core::GroupShape{2, view.nodes.at(call.peer)} : view.shape;
+          call.is_message() ? core::GroupShape{2, view.nodes.at(call.peer)} : view.shape;
       CallTotal& total = totals[{call.group, call.kind}];
       total.kind = call.kind;
       total.group = name_of(static_cast<Group>(call.group));
@@ -191,10 +183,15 @@ class Planner {
 
 }  // namespace
 
+int64_t RunPlan::bytes_of(const RankClass& c) const {
+  const int64_t host = device.kind == core::DeviceKind::kCpu ? c.host.total() : 0;
+  return c.memory.total() + host + device.outside_bytes;
+}
+
 int64_t RunPlan::rank_bytes() const {
   int64_t most = 0;
-  for (const RankClass& c : classes) most = std::max(most, c.memory.total());
-  return most + device.outside_bytes;
+  for (const RankClass& c : classes) most = std::max(most, bytes_of(c));
+  return most;
 }
 
 double RunPlan::mfu() const {

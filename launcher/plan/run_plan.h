@@ -30,7 +30,8 @@ struct RankClass {
   int stage = 0;
   std::string layers;  // "block0 ... block5"
   core::SessionPlan plan;
-  Ledger memory;
+  Ledger memory;  // of the device
+  Ledger host;    // of the process: on CPUs on top of `memory`, on GPUs beside it
   std::vector<CallTotal> calls;
   core::ProgramTasks tasks;
   core::SimRankTimes times;
@@ -46,7 +47,8 @@ struct RunPlan {
   double step_seconds = 0;
   double peak_flops = 0;  // of one rank, at the job's precision
 
-  // Of the class that needs most, with what lies outside the arenas.
+  // What a class needs of its device, with what lies outside the arenas; and the most of all.
+  int64_t bytes_of(const RankClass& c) const;
   int64_t rank_bytes() const;
   double mfu() const;
 };
@@ -57,6 +59,7 @@ struct PlanRequest {
   const models::ModelFactories& factories;
   int world = 1;
   core::DeviceModel device;
+  core::TaskDetail detail = core::TaskDetail::kWhole;  // of the tasks; kParts for a timeline
 };
 
 // Checks the classes' programs against each other on the way. Throws InvalidArgument, opened with

@@ -5,22 +5,12 @@
 #include "comm/gpu.h"
 #include "launcher/base/agreement.h"
 #include "parallel/calls.h"
+#include "parallel/check_calls.h"
 
 namespace trireme::launcher {
 namespace {
 
 constexpr auto kNcclDeadline = std::chrono::seconds(120);
-
-// Every rank's calls against those of the ranks it makes them with, over CPUs: a difference is an
-// error now and would be a hang later.
-void check_calls(comm::Communicator& world, const parallel::Mesh& mesh,
-                 const core::SessionPlan& plan) {
-  const parallel::MeshGroups groups(world, mesh, parallel::uses(plan, parallel::kTieGroup));
-  const std::vector<core::CollectiveCall> calls = parallel::collectives(plan);
-  for (int group = 0; group < parallel::kGroups; ++group)
-    if (comm::Communicator* members = groups.at(static_cast<parallel::Group>(group)))
-      comm::check_collective_hash(*members, group, calls);
-}
 
 }  // namespace
 
@@ -36,11 +26,11 @@ DistributedSession::DistributedSession(
   core::SessionPlan plan;
   agree(group,
         [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
+  agree(group, [&] { parallel::check_calls(group, run.mesh, plan); });
   if (before_memory) before_memory(plan);
   const bool tied = parallel::uses(plan, parallel::kTieGroup);
   groups_.emplace(nccl_ ? *nccl_ : group, run.mesh, tied);
   groups_->add_to(transport_);
-  check_calls(group, run.mesh, plan);
   agree(group,
         [&] { session_ = std::make_unique<core::Session>(*device_, transport_, std::move(plan)); });
 }

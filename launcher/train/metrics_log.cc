@@ -89,6 +89,11 @@ void MetricsLog::write(const StepRecord& record) {
             {"samples_per_second", number(record.samples_per_second)},
             {"step_ms", number(record.step_ms)}};
   if (record.tokens_per_second > 0) json["tokens_per_second"] = number(record.tokens_per_second);
+  if (record.communication.seconds > 0) {
+    json["communication_ms"] = number(record.communication.seconds * 1e3);
+    json["exposed_ms"] = number(record.communication.exposed * 1e3);
+    json["overlap"] = number(record.communication.overlap());
+  }
   if (!record.applied) json["applied"] = false;
   line(json.dump());
 }
@@ -108,6 +113,13 @@ void MetricsLog::write(const CheckpointRecord& record) {
                   {"checkpoint_verify_ms", number(record.verify_ms)},
                   {"checkpoint_save_ms", number(record.save_ms)}};
   line(json.dump());
+}
+
+void MetricsLog::write(const MemoryRecord& record) {
+  line(Json{{"step", record.step},
+            {"memory_before_bytes", record.before},
+            {"memory_peak_bytes", record.peak}}
+           .dump());
 }
 
 std::optional<std::string> MetricsLog::warning() { return std::exchange(warning_, std::nullopt); }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/runtime/device.h"
 #include "launcher/base/file_descriptor.h"
 
 namespace trireme::launcher {
@@ -21,7 +22,8 @@ struct StepRecord {
   double samples_per_second = 0;
   double tokens_per_second = 0;  // 0: samples are no language
   double step_ms = 0;
-  bool applied = true;  // false: the update was refused (non-finite)
+  core::CommunicationTimes communication;  // of rank 0; seconds 0: not measured, or none
+  bool applied = true;                     // false: the update was refused (non-finite)
 };
 
 struct EvalRecord {
@@ -42,6 +44,13 @@ struct CheckpointRecord {
   double save_ms = 0;    // from the snapshot to the commit
 };
 
+// Once, when a run is finished.
+struct MemoryRecord {
+  int64_t step = 0;
+  std::vector<int64_t> before,
+      peak;  // by rank: bytes of the process, before the arenas and at most
+};
+
 class MetricsLog {
  public:
   // Opens the file to go on after `step`: lines of later steps, and what is no whole line (a line
@@ -53,6 +62,7 @@ class MetricsLog {
   void write(const StepRecord& record);
   void write(const EvalRecord& record);
   void write(const CheckpointRecord& record);
+  void write(const MemoryRecord& record);
 
   // Once after the first of a row of lines that could not be written: why.
   std::optional<std::string> warning();

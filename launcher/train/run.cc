@@ -11,7 +11,7 @@
 #include "launcher/build_info.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/listing.h"
-#include "launcher/checkpoint/safetensors.h"
+#include "launcher/train/process_memory.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/whole_tensors.h"
 
@@ -100,10 +100,12 @@ bool Run::open_folder() {
 }
 
 void Run::make_session() {
-  distributed_.emplace(
-      world_, arguments_.device, arguments_.share_gpu, job_.options, shapes_of(data_), *run_,
-      extensions_.models,
-      [&](const core::SessionPlan& plan) { resume_->choose(plan, manifest_info()); });
+  distributed_.emplace(world_, arguments_.device, arguments_.share_gpu, job_.options,
+                       shapes_of(data_), *run_, extensions_.models,
+                       [&](const core::SessionPlan& plan) {
+                         resume_->choose(plan, manifest_info());
+                         memory_before_ = process_memory().resident;
+                       });
   watch_->status().attach(session());
 }
 
@@ -207,22 +209,28 @@ TrainingEnd Run::train() {
       counters_);
   if (!arguments_.save_gradients.empty())
     trainer_->after_first_step([&] {
-      const auto tensors = whole_tensors(group_, session(), core::StateBuffer::kGradients);
-      if (leads()) write_safetensors(arguments_.save_gradients, tensors, {});
+      write_whole_tensors(group_, session(), core::StateBuffer::kGradients,
+                          arguments_.save_gradients, {});
     });
   const TrainingEnd end = trainer_->run();
   if (leads()) progress_->finish();
   return end;
 }
 
+// What the ranks' processes took beyond what they had before the arenas: what `plan` foretells.
+void Run::report_memory() {
+  const std::vector<int64_t> before = gather_value(group_, memory_before_);
+  const std::vector<int64_t> peak = gather_value(group_, process_memory().peak);
+  if (leads())
+    metrics_->write(MemoryRecord{.step = trainer_->steps_done(), .before = before, .peak = peak});
+}
+
 ExitCode Run::conclude(TrainingEnd end) {
   if (end == TrainingEnd::kFinished || end == TrainingEnd::kEarly) {
     const fs::path model = folder_->model();
-    const auto tensors = whole_tensors(group_, session(), core::StateBuffer::kParameters);
-    agree(group_, [&] {
-      if (leads())
-        write_safetensors(model, tensors, {{"format", "trireme"}, {"job", job_.options.name}});
-    });
+    write_whole_tensors(group_, session(), core::StateBuffer::kParameters, model,
+                        {{"format", "trireme"}, {"job", job_.options.name}});
+    report_memory();
     if (leads()) note(fmt::format("done; parameters saved to {}", model.string()));
     return ExitCode::kDone;
   }

@@ -45,6 +45,7 @@ class Run {
   void make_saver();
   ManifestInfo manifest_info() const;
   TrainingEnd train();
+  void report_memory();
   ExitCode conclude(TrainingEnd end);
   void note(const std::string& text);
 
@@ -60,6 +61,7 @@ class Run {
   std::vector<std::string> early_notes_;  // until there is a log
   std::optional<Resume> resume_;
   Counters counters_;
+  int64_t memory_before_ = 0;  // bytes of the process before the arenas
   std::optional<DistributedSession> distributed_;
   std::optional<MetricsLog> metrics_;
   std::optional<Progress> progress_;

@@ -109,6 +109,7 @@ void Trainer::report(const core::PassResult& result, double seconds) {
           static_cast<double>(parts_.run.batch.global_batch * shapes_of(parts_.data).tokens()) /
           seconds,
       .step_ms = seconds * 1e3,
+      .communication = result.communication,
       .applied = result.step.apply != 0};
   parts_.reports.metrics->write(record);
   parts_.reports.progress->step(record);

@@ -2,7 +2,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <exception>
 #include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/error.h"
+#include "launcher/base/agreement.h"
+#include "launcher/checkpoint/safetensors.h"
 
 namespace trireme::launcher {
 namespace {
@@ -11,42 +19,88 @@ namespace {
 // rank holds nothing, gives the bits that the holders have, whoever and however many they are.
 constexpr int32_t kNotHeld = std::numeric_limits<int32_t>::min();
 
-// Writes what this rank holds of a parameter into its place in the whole tensor.
+constexpr int64_t kPieceElements = int64_t{1} << 20;
+
+// Writes what this rank holds of elements [begin, begin + bits.size()) of a parameter into place.
 void place_held(const core::Session& session, const core::FlatParameter& parameter,
-                core::StateBuffer buffer, std::vector<int32_t>& bits) {
+                core::StateBuffer buffer, int64_t begin, std::span<int32_t> bits) {
   std::vector<float> values;
   core::for_each_run(
       parameter.slice, parameter.shape, [&](int64_t whole, int64_t local, int64_t count) {
-        const int64_t first = parameter.offset + local;
-        for (const core::ElementRange& held : session.held({buffer, first, count})) {
+        const int64_t from = std::max(whole, begin);
+        const int64_t to = std::min(whole + count, begin + std::ssize(bits));
+        if (from >= to) return;
+        const int64_t first = parameter.offset + local + (from - whole);
+        for (const core::ElementRange& held : session.held({buffer, first, to - from})) {
           values.resize(static_cast<size_t>(held.elements()));
           const core::StateRange range{buffer, held.begin, held.elements()};
           session.read_state(std::span(&range, 1), values.data());
-          std::ranges::transform(values, bits.begin() + whole + (held.begin - first),
+          std::ranges::transform(values, bits.begin() + (from - begin) + (held.begin - first),
                                  [](float value) { return std::bit_cast<int32_t>(value); });
         }
       });
 }
 
+// On rank 0 of the group, which keeps the first failure until all ranks can hear of it.
+class SharedFile {
+ public:
+  SharedFile(comm::Communicator& group, const std::filesystem::path& path,
+             const std::vector<TensorName>& names,
+             const std::map<std::string, std::string>& metadata)
+      : group_(group) {
+    agree(group_, [&] {
+      if (group_.rank() == 0) writer_.emplace(path, names, metadata);
+    });
+  }
+
+  void write(std::span<const int32_t> bits) {
+    if (!writer_ || failure_) return;
+    values_.resize(bits.size());
+    std::ranges::transform(bits, values_.begin(),
+                           [](int32_t value) { return std::bit_cast<float>(value); });
+    try {
+      writer_->write(values_);
+    } catch (const Error&) {
+      failure_ = std::current_exception();
+    }
+  }
+
+  void commit() {
+    agree(group_, [&] {
+      if (failure_) std::rethrow_exception(failure_);
+      if (writer_) writer_->commit();
+    });
+  }
+
+ private:
+  comm::Communicator& group_;
+  std::optional<SafetensorsWriter> writer_;
+  std::exception_ptr failure_;
+  std::vector<float> values_;
+};
+
 }  // namespace
 
-std::vector<NamedTensor> whole_tensors(comm::Communicator& group, const core::Session& session,
-                                       core::StateBuffer buffer) {
-  std::vector<NamedTensor> all;
+void write_whole_tensors(comm::Communicator& group, const core::Session& session,
+                         core::StateBuffer buffer, const std::filesystem::path& path,
+                         const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorName> names;
+  for (const core::WholeParameter& whole : session.plan().whole)
+    if (buffer == core::StateBuffer::kParameters || whole.trained)
+      names.push_back({whole.name, whole.shape});
+  SharedFile file(group, path, names, metadata);
   std::vector<int32_t> bits;
-  for (const core::WholeParameter& whole : session.plan().whole) {
-    if (buffer != core::StateBuffer::kParameters && !whole.trained) continue;
-    bits.assign(static_cast<size_t>(whole.shape.elements()), kNotHeld);
-    if (const core::FlatParameter* mine = session.plan().layout.look_up(whole.name))
-      place_held(session, *mine, buffer, bits);
-    group.all_reduce(std::span(bits), comm::ReduceOp::kMax, {}, whole.name.c_str());
-    NamedTensor tensor{.name = whole.name, .shape = whole.shape, .values = {}};
-    if (group.rank() == 0)
-      std::ranges::transform(bits, std::back_inserter(tensor.values),
-                             [](int32_t value) { return std::bit_cast<float>(value); });
-    all.push_back(std::move(tensor));
+  for (const TensorName& whole : names) {
+    const core::FlatParameter* mine = session.plan().layout.look_up(whole.name);
+    const int64_t elements = whole.shape.elements();
+    for (int64_t begin = 0; begin < elements; begin += kPieceElements) {
+      bits.assign(static_cast<size_t>(std::min(kPieceElements, elements - begin)), kNotHeld);
+      if (mine) place_held(session, *mine, buffer, begin, bits);
+      group.all_reduce(std::span(bits), comm::ReduceOp::kMax, {}, whole.name.c_str());
+      file.write(bits);
+    }
   }
-  return all;
+  file.commit();
 }
 
 int64_t parameter_count(const core::SessionPlan& plan) {

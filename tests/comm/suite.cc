@@ -329,41 +329,6 @@ void group_transport(Communicator& comm) {
   expect_refused([&] { transport.enqueue({.group = 1, .count = 0}, {}); }, "got group 1");
 }
 
-std::vector<CollectiveCall> program_of(const Communicator& comm) {
-  std::vector<CollectiveCall> calls;
-  for (int k = 0; k < 5; ++k)
-    calls.push_back({.dtype = DType::kF32, .count = 100 + k, .what = "bucket"});
-  calls.push_back({.group = 1, .count = comm.rank()});  // another group: not compared
-  if (comm.size() == 1) return calls;
-  const int next = (comm.rank() + 1) % comm.size();
-  const int before = (comm.rank() + comm.size() - 1) % comm.size();
-  calls.push_back({.kind = CollectiveKind::kSend, .peer = next, .count = 10 + comm.rank()});
-  calls.push_back({.kind = CollectiveKind::kRecv, .peer = before, .count = 10 + before});
-  return calls;
-}
-
-void collective_hash(Communicator& comm) {
-  const int last = comm.size() - 1;
-  check_collective_hash(comm, 0, program_of(comm));
-  if (last == 0) return;
-
-  std::vector<CollectiveCall> calls = program_of(comm);
-  if (comm.rank() == last) calls[3].count = 7;
-  expect_refused([&] { check_collective_hash(comm, 0, calls); },
-                 fmt::format("rank {} of group 0 would call all_reduce 'bucket' of 7 f32 in a "
-                             "group of {} where rank 0 calls all_reduce 'bucket' of 103 f32 in a "
-                             "group of {} (collective 3)",
-                             last, comm.size(), comm.size()));
-  calls = program_of(comm);
-  if (comm.rank() == last) calls.erase(calls.begin() + 4);
-  expect_refused([&] { check_collective_hash(comm, 0, calls); },
-                 fmt::format("rank {} of group 0 would call nothing more", last));
-  calls = program_of(comm);
-  if (comm.rank() == last) calls.back().count += 1;
-  expect_refused([&] { check_collective_hash(comm, 0, calls); },
-                 fmt::format("what rank {} of group 0 sends to rank {}", last - 1, last));
-}
-
 constexpr SuiteCase kSuite[] = {
     {"all_reduce", all_reduce},
     {"reduce_scatter", reduce_scatter},
@@ -380,7 +345,6 @@ constexpr SuiteCase kSuite[] = {
     {"same_bits", same_bits},
     {"refusals", refusals},
     {"group_transport", group_transport},
-    {"collective_hash", collective_hash},
 };
 
 }  // namespace

@@ -156,22 +156,11 @@ TEST(DataParallel, BucketsAreReducedBeforeBackwardEnds) {
 
 TEST(DataParallel, OneRankNeedsNoCollective) {
   const SmallNet net;
-  EXPECT_TRUE(collectives(plan_training(test::small_graph(net, 12), test::small_graph(net, 12),
-                                        Mesh({}, 1), options_of(net, 0, 1, 64)))
-                  .empty());
-}
-
-TEST(DataParallel, ProgramsThatDifferAreRefusedBeforeStepOne) {
-  const SmallNet net{.batch = 84};
-  testing::run_ranks(2, [&](comm::Communicator& group) {
-    // Rank 1 cuts its buckets elsewhere.
-    const int64_t bucket_bytes = group.rank() == 0 ? 64 : 1 << 20;
-    const core::SessionPlan plan =
-        plan_training(test::small_graph(net, 42), std::nullopt, Mesh({}, 2),
-                      options_of(net, group.rank(), 2, bucket_bytes));
-    EXPECT_THROW(comm::check_collective_hash(group, kDataGroup, collectives(plan)),
-                 InvalidArgument);
-  });
+  const RankScripts scripts =
+      scripts_of(plan_training(test::small_graph(net, 12), test::small_graph(net, 12), Mesh({}, 1),
+                               options_of(net, 0, 1, 64)));
+  EXPECT_TRUE(scripts.train.calls.empty());
+  EXPECT_TRUE(scripts.eval->calls.empty());
 }
 
 }  // namespace

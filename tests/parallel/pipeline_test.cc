@@ -10,7 +10,7 @@
 
 #include "comm/group_transport.h"
 #include "core/base/error.h"
-#include "parallel/calls.h"
+#include "parallel/check_calls.h"
 #include "parallel/groups.h"
 #include "parallel/plan_training.h"
 #include "tests/support/ranks.h"
@@ -111,9 +111,7 @@ void train(const Case& c, comm::Communicator& world, std::mutex& mutex, Seen& se
   groups.add_to(transport);
   const int64_t first_row = plan.sample_offset, rows = plan.train.micro_batch;
   core::Session session(*device, transport, std::move(plan));
-  for (int group = 0; group < kGroups; ++group)
-    if (comm::Communicator* members = groups.at(static_cast<Group>(group)))
-      comm::check_collective_hash(*members, group, collectives(session.plan()));
+  check_calls(world, mesh, session.plan());
   session.initialize();
   for (unsigned step = 0; step < kSteps; ++step) {
     NetBatches batches(c.global_batch, step, first_row, rows);

@@ -31,6 +31,7 @@ class Pipeline {
     }
   }
   core::SimResult run() const { return core::simulate(world_); }
+  const core::SimWorld& world() const { return world_; }
 
  private:
   void append(int stage, const ScheduleStep& step) {
@@ -104,6 +105,64 @@ TEST(SimulatedSchedule, BubblesAreTheFormulas) {
       for (const core::SimRankTimes& rank : result.ranks)
         EXPECT_NEAR(rank.idle, bubble(c, f, b, w), 1e-9);
     }
+}
+
+// Stashes by the clock: from the end of a forward pass to the end of its last backward pass.
+int most_stashes(const Case& c, int stage, const std::vector<core::SimSpan>& spans,
+                 const std::vector<SimTask>& tasks) {
+  std::vector<core::SimSpan> work;
+  for (size_t i = 0; i < tasks.size(); ++i)
+    if (tasks[i].kind == SimTask::Kind::kCompute && tasks[i].waits == 0) work.push_back(spans[i]);
+  const std::vector<ScheduleStep> steps = make_schedule(c.kind, c.shape, stage);
+  std::vector<std::pair<double, int>> changes;  // (when, +1 or -1)
+  const bool apart = c.kind == Kind::kZeroBubble;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].work == Work::kForward) changes.emplace_back(work[i].end, 1);
+    if (steps[i].work == (apart ? Work::kWeightBackward : Work::kBackward))
+      changes.emplace_back(work[i].end, -1);
+  }
+  std::ranges::sort(changes);
+  int now = 0, most = 0;
+  for (const auto& [when, change] : changes) most = std::max(most, now += change);
+  return most;
+}
+
+int stash_formula(const Case& c, int s) {
+  const int p = c.shape.stages, m = c.shape.micro_batches, v = c.shape.chunks;
+  switch (c.kind) {
+    case Kind::kGpipe:
+      return m;
+    case Kind::kOneFOneB:
+      return std::min(p - s, m);
+    case Kind::kZeroBubble:
+      return std::min(p, m);
+    case Kind::kInterleaved:
+      return std::min(2 * (p - s - 1) + (v - 1) * p + 1, v * m);
+  }
+  return 0;
+}
+
+TEST(SimulatedSchedule, StashesAreTheFormulas) {
+  for (const Case& c : cases()) {
+    const Pipeline pipeline(c.kind, c.shape, {3, 4, 2});
+    const core::SimResult result = pipeline.run();
+    for (int s = 0; s < c.shape.stages; ++s)
+      EXPECT_EQ(most_stashes(c, s, result.spans[s], pipeline.world().ranks[s]), stash_formula(c, s))
+          << name_of(c.kind) << " p " << c.shape.stages << " m " << c.shape.micro_batches << " v "
+          << c.shape.chunks << " stage " << s;
+  }
+}
+
+TEST(SimulatedSchedule, BubbleOverIdeal) {
+  const auto ratio = [](Kind kind, const PipelineShape& shape, const Times& t) {
+    const core::SimRankTimes times = Pipeline(kind, shape, t).run().ranks[0];
+    return times.idle / times.busy;
+  };
+  const Times t{4, 4, 3};
+  EXPECT_NEAR(ratio(Kind::kGpipe, {4, 8, 1}, t), 3.0 / 8, 1e-12);
+  EXPECT_NEAR(ratio(Kind::kOneFOneB, {4, 8, 1}, t), 3.0 / 8, 1e-12);
+  EXPECT_NEAR(ratio(Kind::kInterleaved, {4, 8, 2}, t), 3.0 / (2 * 8), 1e-12);
+  EXPECT_NEAR(ratio(Kind::kZeroBubble, {4, 8, 1}, t), 3.0 * (4 + 4 - 3) / (8 * (4 + 4 + 3)), 1e-12);
 }
 
 // Receives that are issued early leave GPipe's messages on the way of the first micro-batch down

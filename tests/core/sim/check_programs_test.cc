@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "core/base/error.h"
 
 namespace trireme::core {
@@ -55,18 +57,31 @@ class Script {
 };
 
 // Every rank is in both groups, with all the others.
-std::string error_of(const std::vector<const Script*>& scripts) {
-  std::vector<RankProgram> ranks;
-  std::vector<int> everybody;
-  for (size_t i = 0; i < scripts.size(); ++i) everybody.push_back(static_cast<int>(i));
-  for (const Script* script : scripts)
-    ranks.push_back({&script->program(), {{"data", everybody}, {"pipeline", everybody}}});
+CheckedWorld world_of(const std::vector<const CallScript*>& scripts) {
+  const auto ranks = static_cast<int>(scripts.size());
+  CheckedWorld world{.scripts = scripts, .groups = {}, .members = {}, .stand_ins = {}};
+  std::vector<int> everybody(ranks);
+  std::iota(everybody.begin(), everybody.end(), 0);
+  world.groups.assign(ranks, {0, 1});
+  world.members = {{kData, "data", everybody}, {kPipeline, "pipeline", everybody}};
+  return world;
+}
+
+std::string error_of(const CheckedWorld& world) {
   try {
-    check_programs(ranks);
+    check_programs(world);
   } catch (const InvalidArgument& error) {
     return error.what();
   }
   return "";
+}
+
+std::string error_of(const std::vector<const Script*>& ranks) {
+  std::vector<CallScript> scripts;
+  for (const Script* rank : ranks) scripts.push_back(script_of(rank->program()));
+  std::vector<const CallScript*> pointers;
+  for (const CallScript& script : scripts) pointers.push_back(&script);
+  return error_of(world_of(pointers));
 }
 
 TEST(CheckPrograms, AcceptsWhatMeets) {
@@ -81,11 +96,11 @@ TEST(CheckPrograms, NamesTheFirstCollectiveThatDiffers) {
   const Script a = Script().reduce("bucket 0", 8).reduce("bucket 1", 16);
   const Script b = Script().reduce("bucket 0", 8).reduce("bucket 1", 24);
   EXPECT_EQ(error_of({&a, &a, &b}),
-            "[programs] call 1 in the data group: rank 0 has 16 x f32 (forward of micro-batch 0, "
-            "all_reduce of bucket 1), where rank 2 has 24 x f32 (forward of micro-batch 0, "
-            "all_reduce of bucket 1)");
+            "[programs] collective 1 of the data group: rank 0 has all_reduce of bucket 1, 16 x "
+            "f32 (in forward of micro-batch 0), where rank 2 has all_reduce of bucket 1, 24 x f32 "
+            "(in forward of micro-batch 0)");
   const Script swapped = Script().reduce("bucket 1", 16).reduce("bucket 0", 8);
-  EXPECT_THAT(error_of({&a, &swapped}), HasSubstr("call 0 in the data group"));
+  EXPECT_THAT(error_of({&a, &swapped}), HasSubstr("collective 0 of the data group"));
 }
 
 TEST(CheckPrograms, NamesACollectiveThatOneRankLacks) {
@@ -99,7 +114,7 @@ TEST(CheckPrograms, NamesACollectiveThatOneRankLacks) {
 
 TEST(CheckPrograms, CountsOfMicroBatches) {
   const Script two = Script(2).reduce("sums", 8), three = Script(3).reduce("sums", 8);
-  EXPECT_THAT(error_of({&two, &three}), HasSubstr("call 2 in the data group"));
+  EXPECT_THAT(error_of({&two, &three}), HasSubstr("collective 2 of the data group"));
 }
 
 TEST(CheckPrograms, EverySendMeetsAReceive) {
@@ -108,7 +123,7 @@ TEST(CheckPrograms, EverySendMeetsAReceive) {
   EXPECT_EQ(error_of({&sends, &receives}), "");
   EXPECT_THAT(error_of({&sends, &silent}), HasSubstr("rank 1 has nothing"));
   EXPECT_THAT(error_of({&silent, &receives}), HasSubstr("rank 0 has nothing"));
-  EXPECT_THAT(error_of({&sends_twice, &receives}), HasSubstr("call 1 in the pipeline group"));
+  EXPECT_THAT(error_of({&sends_twice, &receives}), HasSubstr("message 1 of the pipeline group"));
   const Script elsewhere = Script().send(7);
   EXPECT_THAT(error_of({&elsewhere, &receives}), HasSubstr("would send to member 7"));
 }
@@ -118,15 +133,55 @@ TEST(CheckPrograms, NamesADeadlock) {
   const Script top = Script().receive(1, false).join(StreamRole::kReceiveUp).send(1);
   const Script bottom = Script().receive(0).join(StreamRole::kReceiveDown).send(0, false);
   EXPECT_EQ(error_of({&top, &bottom}),
-            "[programs] would hang: rank 0 in forward of micro-batch 0, recv of x "
-            "waits for rank 1 in forward of micro-batch 0, send of x waits for rank 1 in "
-            "forward of micro-batch 0, recv of x waits for rank 0 in forward of "
-            "micro-batch 0, send of x waits for the first of these");
+            "[programs] would hang: rank 0 in recv of x, 12 x f32 (in forward of micro-batch 0) "
+            "waits for rank 1 in send of x, 12 x f32 (in forward of micro-batch 0) waits for rank "
+            "1 in recv of x, 12 x f32 (in forward of micro-batch 0) waits for rank 0 in send of "
+            "x, 12 x f32 (in forward of micro-batch 0) waits for the first of these");
 }
 
-TEST(CheckPrograms, ManyRanksOfOneClassAreCheckedQuickly) {
-  const Script script = Script(4).reduce("bucket 0", 8);
-  EXPECT_EQ(error_of(std::vector<const Script*>(300, &script)), "");
+// Names tell two buckets of one size apart.
+TEST(CheckPrograms, CollectivesOfOneSizeInAnotherOrder) {
+  const Script a = Script().reduce("bucket 0", 8).reduce("bucket 1", 8);
+  const Script b = Script().reduce("bucket 1", 8).reduce("bucket 0", 8);
+  EXPECT_THAT(error_of({&a, &b}), HasSubstr("rank 1 has all_reduce of bucket 1"));
+}
+
+TEST(CheckPrograms, OneRankStandsForThoseThatAreAlike) {
+  const CallScript big = script_of(Script(4).reduce("bucket 0", 8).program());
+  CheckedWorld world = world_of(std::vector<const CallScript*>(300, &big));
+  world.stand_ins.assign(300, 0);
+  EXPECT_EQ(error_of(world), "");
+  const CallScript small = script_of(Script(4).reduce("bucket 0", 7).program());
+  world.scripts.back() = &small;  // matching asks every rank, whoever stands in for it
+  EXPECT_THAT(error_of(world), HasSubstr("rank 299 has all_reduce of bucket 0, 7 x f32"));
+}
+
+TEST(CallScript, ComesBackFromItsBytes) {
+  const CallScript script =
+      script_of(Script(3).send(1).receive(1, false).join(StreamRole::kReceiveUp).program());
+  std::string bytes;
+  append(script, bytes);
+  std::string_view rest = bytes;
+  const CallScript read = read_script(rest);
+  EXPECT_TRUE(rest.empty());
+  std::string again;
+  append(read, again);
+  EXPECT_EQ(again, bytes);
+  EXPECT_EQ(read.calls[1].what, "x");
+  EXPECT_EQ(read.calls[1].count, 12);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    std::string_view part = std::string_view(bytes).substr(0, cut);
+    EXPECT_THROW(read_script(part), InvalidArgument) << cut;
+  }
+}
+
+TEST(CallScript, OrderIsWhatStaysWithoutSizesAndNames) {
+  const auto hash = [](const Script& script) { return order_hash(script_of(script.program())); };
+  const uint64_t two = hash(Script().reduce("a", 1).reduce("b", 2));
+  EXPECT_EQ(two, hash(Script().reduce("c", 3).reduce("d", 4)));
+  EXPECT_NE(two, hash(Script().reduce("a", 1)));
+  EXPECT_NE(two, hash(Script().reduce("a", 1).reduce("b", 2, kPipeline)));
+  EXPECT_NE(two, hash(Script(2).reduce("a", 1).reduce("b", 2)));
 }
 
 }  // namespace

@@ -71,6 +71,8 @@ TEST(RunPlan, LedgerIsWhatASessionAllocates) {
                                 plan_session(planned.job, planned.data, plan.shape, 0,
                                              core::DeviceKind::kCpu, planned.factories));
     EXPECT_EQ(plan.classes.at(0).memory.total(), session.arena_bytes()) << sets;
+    EXPECT_EQ(plan.rank_bytes(),
+              plan.classes[0].memory.total() + plan.classes[0].host.total());  // a CPU
   }
 }
 
@@ -118,7 +120,63 @@ TEST(RunPlan, SaysWhatWouldFit) {
               HasSubstr("train.micro_batch: 8 would fit"));
   planned.device.memory_bytes = 1000;
   EXPECT_THAT(message_of([&] { check_memory(planned.run(), planned.request()); }),
-              HasSubstr("no single change"));
+              HasSubstr("nor the first three together: more ranks"));
+}
+
+// A limit just below what the job needs, or where all smaller changes do not help.
+TEST(RunPlan, NamesTheLeastChangeThatFits) {
+  const auto fix = [](int world, const std::vector<std::string>& sets,
+                      const std::vector<std::string>& fitting) {
+    Planned planned = plan_of(kMlp, world, sets);
+    planned.device.outside_bytes = 0;
+    std::vector<std::string> all = sets;
+    all.insert(all.end(), fitting.begin(), fitting.end());
+    Planned smaller = plan_of(kMlp, world, all);
+    smaller.device.outside_bytes = 0;
+    planned.device.memory_bytes = smaller.run().rank_bytes();
+    EXPECT_LT(planned.device.memory_bytes, planned.run().rank_bytes());
+    return message_of([&] { check_memory(planned.run(), planned.request()); });
+  };
+  const std::vector<std::string> one{"train.micro_batch=1"};
+  EXPECT_THAT(fix(4, one, {"parallel.zero=1"}), HasSubstr("parallel.zero: 1 would fit"));
+  EXPECT_THAT(fix(4, one, {"parallel.zero=3"}), HasSubstr("parallel.zero: 3 would fit"));
+  EXPECT_THAT(fix(2, {"train.micro_batch=1", "parallel.zero=3"}, {"parallel.pipeline=2"}),
+              HasSubstr("parallel.pipeline: 2 would fit"));
+  EXPECT_THAT(fix(4, {"train.micro_batch=2"}, {"train.micro_batch=1", "parallel.zero=1"}),
+              HasSubstr("would fit"));
+}
+
+// How many stashes a stage holds is the schedule's to say.
+TEST(RunPlan, ActivationsAreTheStashesOfTheSchedule) {
+  for (const auto& [schedule, stashes] : {std::pair{"ONE_F_ONE_B", std::array{3, 2, 1}},
+                                          {"GPIPE", {8, 8, 8}},
+                                          {"ZERO_BUBBLE", {3, 3, 3}}}) {
+    const RunPlan plan =
+        plan_of(kMlp, 3,
+                {"parallel.pipeline=3", fmt::format("parallel.pipeline_schedule={}", schedule)})
+            .run();
+    ASSERT_EQ(plan.classes.size(), 3u);
+    for (int stage = 0; stage < 3; ++stage)
+      EXPECT_EQ(plan.classes[stage].plan.train.slots, stashes[stage]) << schedule << " " << stage;
+  }
+}
+
+// Exchanges of the tensor axis as tasks of their own, or as parts of computing.
+TEST(RunPlan, DetailChangesNoTime) {
+  Planned planned = plan_of(kMlp, 4, {"parallel.tensor=2", "parallel.pipeline=2"});
+  PlanRequest request = planned.request();
+  const RunPlan whole = make_run_plan(request);
+  request.detail = core::TaskDetail::kParts;
+  const RunPlan parts = make_run_plan(request);
+  EXPECT_LT(whole.classes[0].tasks.tasks.size(), parts.classes[0].tasks.tasks.size());
+  EXPECT_NEAR(whole.step_seconds, parts.step_seconds, 1e-12);
+  for (size_t i = 0; i < whole.classes.size(); ++i) {
+    const core::SimRankTimes &a = whole.classes[i].times, &b = parts.classes[i].times;
+    EXPECT_NEAR(a.busy, b.busy, 1e-12);
+    EXPECT_NEAR(a.exposed, b.exposed, 1e-12);
+    EXPECT_NEAR(a.idle, b.idle, 1e-12);
+    EXPECT_NEAR(a.communication, b.communication, 1e-12);
+  }
 }
 
 TEST(RunPlan, RefusesAWorldThatDoesNotFit) {

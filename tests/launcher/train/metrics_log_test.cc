@@ -81,6 +81,13 @@ TEST_F(Metrics, DropsWhatIsNoWholeLine) {
   EXPECT_EQ(cut("\n" + one + "[1]\n{}\n{\"step\":\"1\"}\n{\"step\":1.5}\n", 9), one);
 }
 
+TEST_F(Metrics, CommunicationThatWasMeasured) {
+  MetricsLog log(path, 0);
+  log.write(StepRecord{.step = 1, .communication = {.seconds = 0.25, .exposed = 0.0625}});
+  EXPECT_THAT(text(),
+              testing::HasSubstr(R"("communication_ms":250.0,"exposed_ms":62.5,"overlap":0.75})"));
+}
+
 TEST_F(Metrics, LeavesAFileAloneFromWhichNothingGoes) {
   folder.write("metrics.jsonl", "{\"step\":1}\n");
   const FileCalls watch({});

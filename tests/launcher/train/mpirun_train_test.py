@@ -70,7 +70,8 @@ class Run:
         return [r["loss"] for r in self.records() if "loss" in r]
 
     def deterministic_records(self):
-        timing = {"samples_per_second", "step_ms"}
+        timing = {"samples_per_second", "step_ms", "communication_ms", "exposed_ms", "overlap",
+                  "memory_before_bytes", "memory_peak_bytes"}
         return [{k: v for k, v in r.items() if k not in timing} for r in self.records()]
 
     def accuracy(self):
@@ -205,6 +206,33 @@ class MpirunTrain(unittest.TestCase):
 
     def test_a_world_that_does_not_fit_the_batch(self):
         self.expect_failure(Run(self.folder, 7, "seven"), 64, "nearest")
+
+    def test_ranks_that_run_different_jobs(self):
+        begin = time.monotonic()
+        path, folder = self.folder / "np2.txtpb", self.folder / "differ"
+        command = [TRIREME, "train", path, "--run-dir", folder, "--device", "cpu"]
+        odd = [*command, "--set", "parallel.zero=1"]
+        process = subprocess.run(
+            [MPIEXEC, "-np", "1", *command, ":", "-np", "1", *odd],
+            capture_output=True, text=True, timeout=120, check=False)
+        ours = [line for line in process.stderr.splitlines() if "trireme:" in line]
+        self.assertEqual(process.returncode, 64, process.stderr)
+        self.assertEqual(len(ours), 1, process.stderr)
+        self.assertRegex(ours[0], r"\[programs\] collective 0 of the world group: rank 0 has "
+                         r"all_reduce of bucket 0 .*, \d+ x f32 .*, where rank 1 has "
+                         r"reduce_scatter of bucket 0 .*, \d+ x f32 .*must run the same job")
+        self.assertEqual((folder / "metrics.jsonl").exists(), False)
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_overlap_is_reported(self):
+        for record in self.runs[2].records():
+            if "step_ms" not in record:
+                continue
+            self.assertGreater(record["communication_ms"], 0)
+            self.assertGreaterEqual(record["exposed_ms"], 0)
+            self.assertLessEqual(record["exposed_ms"], record["step_ms"])
+            self.assertTrue(0 <= record["overlap"] <= 1)
+        self.assertNotIn("overlap", self.runs[1].records()[0])
 
     def test_a_run_folder_that_cannot_be_written(self):
         (self.folder / "file").write_text("not a folder")
