@@ -7,6 +7,7 @@
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/sim/check_programs.h"
+#include "launcher/train/precision.h"
 #include "parallel/calls.h"
 #include "parallel/group_members.h"
 
@@ -87,8 +88,7 @@ class Planner {
     core::differentiate(graph, {.global_batch = plan_.shape.batch.global_batch, .frozen = {}});
     plan_.step_flops =
         core::flops(graph) * plan_.shape.batch.micro_batches * mesh().size(Axis::kData);
-    plan_.peak_flops = request_.job.train.precision == Precision::kFp32 ? request_.device.f32.peak
-                                                                        : request_.device.half.peak;
+    plan_.peak_flops = request_.device.arithmetic(operands_of(request_.job.train.precision)).peak;
   }
 
   // What stands for the members of a rank's groups: the stages, as if each were one rank.

@@ -89,6 +89,7 @@ void MetricsLog::write(const StepRecord& record) {
             {"samples_per_second", number(record.samples_per_second)},
             {"step_ms", number(record.step_ms)}};
   if (record.tokens_per_second > 0) json["tokens_per_second"] = number(record.tokens_per_second);
+  if (record.loss_scale > 0) json["loss_scale"] = number(record.loss_scale);
   if (!record.applied) json["applied"] = false;
   line(json.dump());
 }

@@ -21,7 +21,8 @@ struct StepRecord {
   double samples_per_second = 0;
   double tokens_per_second = 0;  // 0: samples are no language
   double step_ms = 0;
-  bool applied = true;  // false: the update was refused (non-finite)
+  double loss_scale = 0;  // of the next step; 0: there is none
+  bool applied = true;    // false: the update was refused (non-finite)
 };
 
 struct EvalRecord {

@@ -77,8 +77,7 @@ Counters Resume::load(core::Session& session) {
     open_newest(session.plan());
   }
   const Counters& counters = manifest().counters;
-  session.set_counters(
-      {counters.attempted_steps, counters.applied_steps, counters.non_finite_steps});
+  session.set_counters(step_counters(counters));
   return counters;
 }
 

@@ -30,9 +30,22 @@ enum Net { kMlp, kLenet5, kGpt, kLlama, kNets };
 constexpr const char* kNetNames[] = {"Mlp", "Lenet5", "Gpt", "Llama"};
 
 // A choice for each factor, as an index among its values.
-enum Factor { kNet, kData, kTensor, kPipeline, kZero, kSchedule, kPieces, kAgain, kRows, kFactors };
+enum Factor {
+  kNet,
+  kData,
+  kTensor,
+  kPipeline,
+  kZero,
+  kSchedule,
+  kPieces,
+  kAgain,
+  kRows,
+  kPrecision,
+  kFactors
+};
 using Choice = std::array<int, kFactors>;
-constexpr std::array<int, kFactors> kValues{kNets, 3, 2, 4, 4, 4, 3, 2, 2};
+constexpr std::array<int, kFactors> kValues{kNets, 3, 2, 4, 4, 4, 3, 2, 2, 3};
+constexpr std::array kOperands{core::DType::kF32, core::DType::kBF16, core::DType::kF16};
 
 struct Case {
   explicit Case(const Choice& c)
@@ -42,7 +55,8 @@ struct Case {
         schedule(static_cast<PipelineSchedule>(c[kSchedule])),
         micro_batches(1 << c[kPieces]),
         recompute(c[kAgain] == 1),
-        sequence(c[kRows] == 1) {}
+        sequence(c[kRows] == 1),
+        operands(kOperands[c[kPrecision]]) {}
 
   int ranks() const { return layout.data * layout.tensor * layout.pipeline; }
   int virtual_stages() const { return schedule == PipelineSchedule::kInterleaved ? 2 : 1; }
@@ -56,9 +70,10 @@ struct Case {
     return virtual_stages() == 1 || micro_batches % layout.pipeline == 0;
   }
   std::string name() const {
-    return fmt::format("{}_d{}t{}p{}_zero{}_{}_m{}{}{}", kNetNames[net], layout.data, layout.tensor,
-                       layout.pipeline, zero, static_cast<int>(schedule), micro_batches,
-                       recompute ? "_again" : "", sequence ? "_rows" : "");
+    return fmt::format("{}_{}_d{}t{}p{}_zero{}_{}_m{}{}{}", kNetNames[net], name_of(operands),
+                       layout.data, layout.tensor, layout.pipeline, zero,
+                       static_cast<int>(schedule), micro_batches, recompute ? "_again" : "",
+                       sequence ? "_rows" : "");
   }
 
   Net net;
@@ -67,6 +82,7 @@ struct Case {
   PipelineSchedule schedule;
   int micro_batches;
   bool recompute, sequence;
+  core::DType operands;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name(); }
@@ -206,6 +222,7 @@ TrainingOptions options_of(const Case& c, int rank) {
                           .seed = 3,
                           .zero = c.zero,
                           .recompute = c.recompute,
+                          .operands = c.operands,
                           .bucket_bytes = 3000,
                           .sequence = c.sequence};
   options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages()};
@@ -219,7 +236,7 @@ void train(const Case& c, comm::Communicator& world, std::mutex& mutex, Seen& se
     return models::build_model(model_of(c.net), request_of(c, options.batch.micro_batch, training));
   };
   core::SessionPlan plan = plan_training(graph(true), graph(false), mesh, options);
-  const auto device = core::make_cpu_device(1);
+  const auto device = core::make_cpu_device(1, core::HalfProducts::kRounded);
   comm::GroupTransport transport;
   const MeshGroups groups(world, mesh, uses(plan, kTieGroup));
   groups.add_to(transport);
@@ -249,11 +266,12 @@ Seen train_on(const Case& c) {
   return seen;
 }
 
-const Seen& one_rank(Net net) {
-  static std::map<Net, Seen> seen;
-  Seen& one = seen[net];
+const Seen& one_rank(Net net, core::DType operands) {
+  static std::map<std::pair<Net, core::DType>, Seen> seen;
+  Seen& one = seen[{net, operands}];
   Choice choice{};
   choice[kNet] = net;
+  choice[kPrecision] = static_cast<int>(std::ranges::find(kOperands, operands) - kOperands.begin());
   if (one.losses.empty()) one = train_on(Case(choice));
   return one;
 }
@@ -261,19 +279,28 @@ const Seen& one_rank(Net net) {
 // Sums of f32 in another order differ by some ulp of the largest element: 2^-24 times the square
 // root of the number of terms, which is below 2^13 for every gradient here, twice over for the
 // layers between; later steps carry that on.
-constexpr double kGradientBound = 1e-5, kLossBound = 1e-6, kLaterLossBound = 5e-5;
+struct Bounds {
+  double gradient, loss, later_loss;
+};
+constexpr Bounds kF32Bounds{1e-5, 1e-6, 5e-5};
+
+Bounds bounds_of(core::DType operands) {
+  if (operands == core::DType::kF32) return kF32Bounds;
+  return {1, 1, 1};
+}
 
 class Layouts : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Layouts, EqualOneRank) {
   const Case& c = GetParam();
-  const Seen& one = one_rank(c.net);
+  const Seen& one = one_rank(c.net, c.operands);
+  const Bounds bounds = bounds_of(c.operands);
   const Seen seen = train_on(c);
   ASSERT_EQ(seen.losses.size(), kSteps);
-  EXPECT_NEAR(seen.losses[0], one.losses[0], kLossBound * one.losses[0]);
+  EXPECT_NEAR(seen.losses[0], one.losses[0], bounds.loss * one.losses[0]);
   for (int step = 1; step < kSteps; ++step)
-    EXPECT_NEAR(seen.losses[step], one.losses[step], kLaterLossBound * one.losses[step]) << step;
-  EXPECT_NEAR(seen.eval_loss, one.eval_loss, kLaterLossBound * one.eval_loss);
+    EXPECT_NEAR(seen.losses[step], one.losses[step], bounds.later_loss * one.losses[step]) << step;
+  EXPECT_NEAR(seen.eval_loss, one.eval_loss, bounds.later_loss * one.eval_loss);
   ASSERT_EQ(seen.gradients.size(), one.gradients.size());
   for (const auto& [name, want] : one.gradients) {
     double largest = 0;
@@ -281,7 +308,7 @@ TEST_P(Layouts, EqualOneRank) {
     EXPECT_GT(largest, 1e-7) << name << ": values near zero prove nothing";
     const std::vector<float>& got = seen.gradients.at(name);
     for (size_t i = 0; i < want.size(); ++i)
-      ASSERT_NEAR(got[i], want[i], kGradientBound * largest) << name << "[" << i << "]";
+      ASSERT_NEAR(got[i], want[i], bounds.gradient * largest) << name << "[" << i << "]";
   }
 }
 
