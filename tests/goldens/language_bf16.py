@@ -6,6 +6,7 @@
 "rounded": what train.precision: BF16 means. Both operands of every linear layer's products,
 forward and backward, are rounded to bfloat16; sums, biases and all else are float32.
 "autocast": torch.autocast("cpu", torch.bfloat16), which also hands bfloat16 from op to op.
+"first_losses": rounded, of many batches before any step.
 """
 import json
 import sys
@@ -13,7 +14,9 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from language import GPT, LLAMA, gpt, gpt_shapes, llama, llama_shapes, model
+from language import (GPT, LLAMA, gpt, gpt_shapes, llama, llama_shapes, model, tokens, values)
+
+FIRST_BATCHES = 16
 
 
 def rounded(x):
@@ -47,12 +50,24 @@ def autocast(forward):
     return run
 
 
+def first_losses(entry, o, forward):
+    parameters = {p["name"]: values(p["shape"], p["salt"], p["base"], p["spread"])
+                  for p in entry["parameters"]}
+    losses = []
+    for step in range(FIRST_BATCHES):
+        x, y = tokens(step, o["vocabulary"])
+        loss = F.cross_entropy(forward(parameters, o, x).flatten(0, 1), y.flatten())
+        losses.append(float(f"{loss.item():.9g}"))
+    return losses
+
+
 def both(kind, o, shapes, forward):
     entry = model(kind, o, shapes, round_products(forward), digits=5)
     cast = model(kind, o, shapes, autocast(forward), digits=3)
     for parameter, other in zip(entry["parameters"], cast["parameters"]):
         parameter["autocast_gradient"] = other["gradient"]
-    return entry | {"autocast_losses": cast["losses"]}
+    return entry | {"autocast_losses": cast["losses"],
+                    "first_losses": first_losses(entry, o, round_products(forward))}
 
 
 if __name__ == "__main__":

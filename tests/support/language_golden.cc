@@ -100,6 +100,7 @@ std::vector<GoldenBf16> read_golden_bf16() {
   for (const json& node : file.at("models")) {
     GoldenBf16& golden = all.emplace_back();
     golden.rounded.losses = node.at("losses").get<std::vector<double>>();
+    golden.first_losses = node.at("first_losses").get<std::vector<double>>();
     golden.autocast.losses = node.at("autocast_losses").get<std::vector<double>>();
     for (const json& parameter : node.at("parameters")) {
       const std::string name = parameter.at("name");

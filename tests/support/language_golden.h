@@ -37,6 +37,7 @@ struct GoldenBf16 {
     std::map<std::string, std::vector<float>> gradients;  // of the first
   };
   Run rounded, autocast;
+  std::vector<double> first_losses;  // of batches 0, 1, ... before any step
 };
 std::vector<GoldenBf16> read_golden_bf16();
 
