@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "launcher/base/agreement.h"
 #include "launcher/checkpoint/state.h"
+#include "launcher/train/step_counters.h"
 
 namespace trireme::launcher {
 namespace {

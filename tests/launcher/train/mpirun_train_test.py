@@ -206,6 +206,11 @@ class MpirunTrain(unittest.TestCase):
     def test_a_world_that_does_not_fit_the_batch(self):
         self.expect_failure(Run(self.folder, 7, "seven"), 64, "nearest")
 
+    def test_a_precision_that_a_cpu_does_not_have(self):
+        run = Run(self.folder, 2, "half", arguments=["--set", "train.precision=FP16"])
+        self.expect_failure(run, 64, "train.precision (FP16) cannot be had on this CPU")
+        self.assertFalse(run.folder.exists())
+
     def test_a_run_folder_that_cannot_be_written(self):
         (self.folder / "file").write_text("not a folder")
         run = Run(self.folder, 2, "blocked", run_dir=self.folder / "file" / "run")
