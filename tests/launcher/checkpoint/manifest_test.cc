@@ -51,12 +51,13 @@ TEST(Manifest, ComesBackAsItWas) {
 
 TEST(Manifest, LossScaleHasItsBounds) {
   Manifest manifest = example();
+  const auto problem = [&] { return refusal_of([&] { encode(manifest); }); };
   manifest.counters.loss_scale_power = 25;
-  EXPECT_EQ(refusal(encode(manifest)), "m: the loss scale is 2^25, expected 2^0 to 2^24");
+  EXPECT_EQ(problem(), "manifest.pb: the loss scale is 2^25, expected 2^0 to 2^24");
   manifest.counters.loss_scale_power = 0;
-  EXPECT_EQ(refusal(encode(manifest)), "");
+  EXPECT_EQ(problem(), "");
   manifest.counters.steps_since_scaled = manifest.counters.attempted_steps + 1;
-  EXPECT_NE(refusal(encode(manifest)).find("steps_since_scaled"), std::string::npos);
+  EXPECT_NE(problem().find("steps_since_scaled is "), std::string::npos);
 }
 
 TEST(Manifest, BytesAreTheDocumented) {
