@@ -2,6 +2,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "core/graph/precision.h"
 #include "core/graph/recompute.h"
 #include "core/program/build.h"
 #include "parallel/data_sharding.h"
@@ -39,6 +40,7 @@ core::PlannedCollective norm_reduction() {
 
 core::ControlOptions control_options(const Graph& graph, const TrainingOptions& options) {
   core::ControlOptions control{.schedule = options.schedule, .clip_norm = options.clip_norm};
+  if (options.operands == core::DType::kF16) control.scaling = options.loss_scaling;
   control.loss_count = static_cast<int>(graph.losses().size());
   control.nominal_count = static_cast<double>(graph.losses().front().nominal_per_sample) *
                           static_cast<double>(options.batch.global_batch);
@@ -118,6 +120,8 @@ class Composer {
     core::SessionPlan plan;
     plan.whole = whole_parameters(train, how);
     // Rewrites of the forward graphs go here.
+    core::set_precision(train, options_.operands);
+    if (eval) core::set_precision(*eval, options_.operands);
     cut(train, eval);
     core::differentiate(train, how);
     ties_ = find_ties(train, place_);

@@ -34,7 +34,9 @@ struct TrainingOptions {
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
   int zero = 0;
-  bool recompute = false;  // the blocks' activations, in backward
+  bool recompute = false;                            // the blocks' activations, in backward
+  core::DType operands = core::DType::kF32;          // of matrix products: core/graph/precision.h
+  core::LossScaling loss_scaling{.initial = 65536};  // with operands in f16
   int64_t bucket_bytes = int64_t{25} << 20;
   bool sequence = false;  // TensorOptions::sequence
   PipelineOptions pipeline;

@@ -56,6 +56,10 @@ int64_t bytes_of(const memory::desc& desc) { return static_cast<int64_t>(desc.ge
 
 memory::desc f32(const Dims& dims, Tag tag) { return {dims, memory::data_type::f32, tag}; }
 
+memory::data_type data_type_of(DType dtype) {
+  return dtype == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
 std::optional<dnnl::algorithm> algorithm_of(ActivationKind kind) {
   switch (kind) {
     case ActivationKind::kNone:
@@ -253,16 +257,17 @@ bool first_that_fits(Candidate<Primitive>& candidate, const Fits& fits) {
 // Tries the weight in the format of the primitive's choice, where `free_format`, then in its plain
 // one. `make(weight_desc)` gives a Candidate and may throw dnnl::error.
 template <typename Make, typename Fits>
-auto choose(bool free_format, const Dims& dims, Tag plain, const Make& make, const Fits& fits) {
+auto choose(bool free_format, const Dims& dims, Tag plain, const Make& make, const Fits& fits,
+            memory::data_type type = memory::data_type::f32) {
   if (free_format) {
     try {
-      auto candidate = make(f32(dims, Tag::any));
+      auto candidate = make(memory::desc(dims, type, Tag::any));
       if (first_that_fits(candidate, fits)) return candidate.pd;
     } catch (const dnnl::error&) {
       // No implementation has a format of its own: the plain one is left.
     }
   }
-  auto candidate = make(f32(dims, plain));
+  auto candidate = make(memory::desc(dims, type, plain));
   if (!first_that_fits(candidate, fits))
     throw SystemError("[onednn] no implementation keeps to its workspace cap");
   return candidate.pd;
@@ -325,9 +330,12 @@ Primitive make_matmul(const MatmulSpec& spec, const Limits& limits) {
   return guarded([&] {
     const ThreadScope scope(limits.threads);
     auto impl = std::make_unique<Primitive::Impl>(limits.threads);
-    const memory::desc a = f32({spec.m, spec.k}, spec.a_transposed ? Tag::ba : Tag::ab);
+    const memory::data_type type = data_type_of(spec.operands);
+    const memory::desc a({spec.m, spec.k}, type, spec.a_transposed ? Tag::ba : Tag::ab);
     const Tag b_tag = spec.b_transposed ? Tag::ba : Tag::ab;
-    const memory::desc b = f32({spec.k, spec.n}, b_tag);
+    // What is prepared is rounded on the way.
+    const memory::desc b({spec.k, spec.n},
+                         limits.prepared_bytes > 0 ? memory::data_type::f32 : type, b_tag);
     const memory::desc bias = spec.bias ? f32({1, spec.n}, Tag::ab) : memory::desc();
     const memory::desc c = f32({spec.m, spec.n}, Tag::ab);
     const auto attr = attributes(spec.activation, spec.accumulate);
@@ -336,7 +344,7 @@ Primitive make_matmul(const MatmulSpec& spec, const Limits& limits) {
         [&](const memory::desc& weight) {
           return describe<dnnl::matmul>(impl->engine, attr, a, weight, bias, c);
         },
-        [&](const auto& candidate) { return weight_fits(candidate, b, limits); });
+        [&](const auto& candidate) { return weight_fits(candidate, b, limits); }, type);
     impl->operand(DNNL_ARG_SRC, a);
     impl->operand(DNNL_ARG_WEIGHTS, pd.weights_desc());
     if (spec.bias) impl->operand(DNNL_ARG_BIAS, bias);
@@ -428,6 +436,13 @@ Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits
 std::string version() {
   const dnnl_version_t* version = dnnl_version();
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
+
+// An instruction set's number has the bits of those that it contains.
+bool multiplies_bf16() {
+  const auto all = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
+  return (all & wanted) == wanted;
 }
 
 }  // namespace trireme::core::onednn

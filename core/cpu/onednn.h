@@ -12,6 +12,7 @@
 #include <string>
 
 #include "core/base/activation_kind.h"
+#include "core/base/dtype.h"
 #include "core/cpu/convolution_spec.h"
 
 namespace trireme::core::onednn {
@@ -49,6 +50,8 @@ class Primitive {
 //   b     (k, n), stored (n, k) if b_transposed; the weight that prepare() may reorder
 //   bias  (n), optional
 //   c     (m, n)
+//
+// All f32; or a and b are `operands`, kBF16, and then a b that is prepared is given in f32.
 struct MatmulSpec {
   int64_t m = 0, n = 0, k = 0;
   bool a_transposed = false;
@@ -56,6 +59,7 @@ struct MatmulSpec {
   bool bias = false;
   bool accumulate = false;
   ActivationKind activation = ActivationKind::kNone;
+  DType operands = DType::kF32;
 };
 // run({a, b, bias, c})
 Primitive make_matmul(const MatmulSpec& spec, const Limits& limits);
@@ -69,5 +73,8 @@ Primitive make_convolution_grad_weight(const ConvolutionSpec& spec, const Limits
 
 // "2.6.3": of the library that this process runs with.
 std::string version();
+
+// Whether this CPU has instructions for bf16 products, AVX512-BF16 or AMX, that the library uses.
+bool multiplies_bf16();
 
 }  // namespace trireme::core::onednn

@@ -29,10 +29,15 @@ bool has_bias(MatmulEpilogue epilogue) {
   return epilogue == MatmulEpilogue::kBias || epilogue == MatmulEpilogue::kReluBias;
 }
 
+cudaDataType_t cuda_type(DType dtype) {
+  if (dtype == DType::kBF16) return CUDA_R_16BF;
+  return dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
 // A row-major (rows, columns) matrix as cuBLAS sees it: column-major, (columns, rows).
-CublasLayout make_layout(int64_t rows, int64_t columns) {
+CublasLayout make_layout(cudaDataType_t type, int64_t rows, int64_t columns) {
   cublasLtMatrixLayout_t layout = nullptr;
-  check(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, static_cast<uint64_t>(columns),
+  check(cublasLtMatrixLayoutCreate(&layout, type, static_cast<uint64_t>(columns),
                                    static_cast<uint64_t>(rows), columns));
   return CublasLayout(layout);
 }
@@ -59,7 +64,15 @@ CublasMatmulDesc make_matmul(bool transpose_a, bool transpose_b) {
   return matmul;
 }
 
-CublasPreference make_preference(int64_t workspace_cap) {
+// Whatever the environment asks for (NVIDIA_TF32_OVERRIDE, emulation): operands stay what they are.
+uint64_t admitted_implementations(DType operands) {
+  uint64_t reduced = CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32;
+  if (operands != DType::kBF16) reduced |= CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF;
+  if (operands != DType::kF16) reduced |= CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F;
+  return ~reduced;
+}
+
+CublasPreference make_preference(int64_t workspace_cap, DType operands) {
   cublasLtMatmulPreference_t handle = nullptr;
   check(cublasLtMatmulPreferenceCreate(&handle));
   CublasPreference preference(handle);
@@ -67,11 +80,7 @@ CublasPreference make_preference(int64_t workspace_cap) {
   // Split sums go through the workspace and are added in a fixed order, or are not split.
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
       static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-  // Whatever the environment asks for (NVIDIA_TF32_OVERRIDE, emulation): operands stay fp32.
-  constexpr uint64_t kReduced = CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_TF32 |
-                                CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16BF |
-                                CUBLASLT_NUMERICAL_IMPL_FLAGS_INPUT_16F;
-  set(preference, CUBLASLT_MATMUL_PREF_IMPL_MASK, ~kReduced);
+  set(preference, CUBLASLT_MATMUL_PREF_IMPL_MASK, admitted_implementations(operands));
   for (auto attribute :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
@@ -88,12 +97,18 @@ CublasMatmul::CublasMatmul(CudaContext& context, const MatmulShape& shape, Matmu
                            int64_t workspace_cap)
     : handle_(context.cublaslt()),
       workspace_cap_(workspace_cap),
+      operands_(shape.operands),
       matmul_(make_matmul(shape.transpose_b, shape.transpose_a)),
-      a_(shape.transpose_b ? make_layout(shape.columns, shape.inner)
-                           : make_layout(shape.inner, shape.columns)),
-      b_(shape.transpose_a ? make_layout(shape.inner, shape.rows)
-                           : make_layout(shape.rows, shape.inner)),
-      c_(make_layout(shape.rows, shape.columns)) {
+      a_(shape.transpose_b ? make_layout(cuda_type(operands_), shape.columns, shape.inner)
+                           : make_layout(cuda_type(operands_), shape.inner, shape.columns)),
+      b_(shape.transpose_a ? make_layout(cuda_type(operands_), shape.inner, shape.rows)
+                           : make_layout(cuda_type(operands_), shape.rows, shape.inner)),
+      c_(make_layout(CUDA_R_32F, shape.rows, shape.columns)) {
+  if (shape.scaled) {
+    constexpr std::array<float, 2> kZeroAndOne{0, 1};
+    zero_and_one_ = std::make_unique<DeviceArray<float>>(std::span(kZeroAndOne));
+    set(matmul_, CUBLASLT_MATMUL_DESC_POINTER_MODE, CUBLASLT_POINTER_MODE_DEVICE);
+  }
   set_epilogue(wanted);
   if (choose_algorithm()) return;
   set_epilogue(MatmulEpilogue::kNone);
@@ -112,7 +127,7 @@ void CublasMatmul::set_epilogue(MatmulEpilogue epilogue) {
 }
 
 bool CublasMatmul::choose_algorithm() {
-  const CublasPreference preference = make_preference(workspace_cap_);
+  const CublasPreference preference = make_preference(workspace_cap_, operands_);
   std::array<Algorithm, 8> found{};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
@@ -129,11 +144,16 @@ bool CublasMatmul::choose_algorithm() {
   return true;
 }
 
-void CublasMatmul::run(const float* a, const float* b, const float* bias, float* c, bool accumulate,
-                       void* workspace, Stream stream) {
+void CublasMatmul::run(const void* a, const void* b, const float* bias, float* c, bool accumulate,
+                       void* workspace, Stream stream, const float* factor) {
   if (has_bias(epilogue_)) set(matmul_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-  const float alpha = 1, beta = accumulate ? 1 : 0;
-  check(cublasLtMatmul(handle_, matmul_.get(), &alpha, b, a_.get(), a, b_.get(), &beta, c, c_.get(),
+  constexpr float kZero = 0, kOne = 1;
+  const float *alpha = &kOne, *beta = accumulate ? &kOne : &kZero;
+  if (zero_and_one_) {
+    alpha = factor;
+    beta = zero_and_one_->data() + (accumulate ? 1 : 0);
+  }
+  check(cublasLtMatmul(handle_, matmul_.get(), alpha, b, a_.get(), a, b_.get(), beta, c, c_.get(),
                        c, c_.get(), &algorithm_.algo, workspace,
                        static_cast<size_t>(workspace_cap_), cuda(stream)));
 }

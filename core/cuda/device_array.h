@@ -4,10 +4,8 @@
 // constructors only, which may wait for the device.
 #pragma once
 
+#include <cstdint>
 #include <span>
-#include <vector>
-
-#include "core/cuda/launch.h"
 
 namespace trireme::core {
 

@@ -96,6 +96,7 @@ class Graph {
   ValueId append(Value value) { return new_value(std::move(value)); }
   NodeId append(Node node);
   void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
+  void set_op(NodeId id, OpPtr op) { nodes_[id].op = std::move(op); }  // of the same types
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }

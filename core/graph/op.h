@@ -69,12 +69,19 @@ class Kernel {
   virtual void prepare(const KernelArgs&) {}
 };
 
+// How a CPU multiplies bf16 and f16 operands.
+enum class HalfProducts : uint8_t {
+  kNative,   // by its own instructions; without them no kernel is made
+  kRounded,  // for tests: operands are rounded, held in f32 and multiplied in f32
+};
+
 // What the runtime knows when it makes a kernel.
 struct KernelContext {
   uint64_t seed = 0;            // of the job; random kernels key Philox with it
   std::string_view node_name;   // the other half of that key
   int threads = 1;              // of the CPU that the kernel may use
   CudaContext* cuda = nullptr;  // null on the CPU
+  HalfProducts half = HalfProducts::kNative;
 };
 
 class Op;
@@ -105,6 +112,12 @@ class Op {
   virtual bool passes_gradient() const { return true; }
 
   virtual Cost cost(const NodeTypes& types) const = 0;
+
+  // What the op's products multiply: f32 values as they come, or rounded to kBF16 or kF16. Sums and
+  // results are f32 in any case.
+  virtual DType operands() const { return DType::kF32; }
+  // The op with such operands, or null if it has no products.
+  virtual OpPtr with_operands(DType) const { return nullptr; }
 
   // The ways to run over the tensor axis, those worth preferring first. The default: not cut.
   virtual std::vector<ShardingRule> shardings(const ShardingRequest& request) const;

@@ -84,6 +84,24 @@ constexpr int64_t kNormBlock = 4096;
 
 TRIREME_HOST_DEVICE bool is_finite(double x) { return x - x == 0; }
 
+TRIREME_HOST_DEVICE void set_loss_scale(float scale, int good_steps, StepState* step) {
+  step->loss_scale = scale;
+  step->inverse_loss_scale = 1.0f / scale;
+  step->good_steps = good_steps;
+}
+
+// After a step that was applied, or was not finite.
+TRIREME_HOST_DEVICE void update_loss_scale(const LossScaling& scaling, bool applied,
+                                           StepState* step) {
+  const float scale = step->loss_scale;
+  if (!applied)
+    set_loss_scale(scale > 1 ? scale / 2 : 1.0f, 0, step);
+  else if (step->good_steps + 1 < scaling.growth_steps)
+    ++step->good_steps;
+  else
+    set_loss_scale(scale < kMostLossScale ? scale * 2 : scale, 0, step);
+}
+
 // Writes the control kernel's part of `step`: see ControlOptions for `control`'s layout.
 //
 //   multiplier       nominal_count / control[1] / loss_scale
@@ -92,6 +110,7 @@ TRIREME_HOST_DEVICE bool is_finite(double x) { return x - x == 0; }
 //   apply            norm and all loss sums finite, control[1] > 0
 //   learning_rate    of update number applied_steps, before it counts this one
 //   bias_correction  1 - beta^t, t = applied_steps after it counts this one
+//   loss_scale       of the next step, where there is one and this step had samples
 //
 // Source of the clip factor: torch.nn.utils.clip_grad_norm_.
 TRIREME_HOST_DEVICE void control_step(const ControlOptions& options, const double* control,
@@ -117,6 +136,7 @@ TRIREME_HOST_DEVICE void control_step(const ControlOptions& options, const doubl
     ++step->applied_steps;
   else
     ++step->non_finite_steps;
+  if (options.scaling.initial > 0 && count > 0) update_loss_scale(options.scaling, apply, step);
 }
 
 }  // namespace trireme::core

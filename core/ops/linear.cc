@@ -15,25 +15,38 @@ namespace {
 // Libraries ask for up to this much on a GPU (cuBLASLt's advice for Hopper).
 constexpr int64_t kCudaWorkspaceBytes = int64_t{32} << 20;
 constexpr int64_t kCpuWorkspaceBytes = int64_t{4} << 20;
-
-int64_t workspace_bytes(DeviceKind device) {
-  return device == DeviceKind::kCuda ? kCudaWorkspaceBytes : kCpuWorkspaceBytes;
-}
+constexpr int64_t kCpuHalfWorkspaceBytes = int64_t{16} << 20;  // it packs an operand for AMX
 
 int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// oneDNN's formats for f32 weights pad both dimensions to at most 64.
-int64_t prepared_bytes(const ValueType& weight, DeviceKind device) {
-  if (device == DeviceKind::kCuda) return 0;
-  return round_up(weight.shape[0], 64) * round_up(weight.shape[1], 64) * size_of(weight.dtype);
+int64_t half_bytes(int64_t elements) { return round_up(elements * size_of(DType::kBF16), 256); }
+
+// The library's, and in front of it the rounded copies of activations.
+int64_t workspace_bytes(DeviceKind device, DType operands,
+                        std::initializer_list<ValueType> activations) {
+  if (device == DeviceKind::kCpu && operands == DType::kF32) return kCpuWorkspaceBytes;
+  int64_t bytes = device == DeviceKind::kCuda ? kCudaWorkspaceBytes : kCpuHalfWorkspaceBytes;
+  if (operands != DType::kF32)
+    for (const ValueType& type : activations) bytes += half_bytes(type.elements());
+  return bytes;
 }
 
-Cost product_cost(const NodeTypes& types, int64_t multiply_adds) {
+// oneDNN's formats for weights pad both dimensions to at most 64.
+int64_t prepared_bytes(const ValueType& weight, DeviceKind device, DType operands) {
+  if (device == DeviceKind::kCuda)
+    return operands == DType::kF32 ? 0 : half_bytes(weight.elements());
+  return round_up(weight.shape[0], 64) * round_up(weight.shape[1], 64) * size_of(operands);
+}
+
+// `rounded`: elements of activations that are written as halves, and read, before they are
+// multiplied.
+Cost product_cost(const NodeTypes& types, int64_t multiply_adds, DType operands, int64_t rounded) {
   Cost cost{.flops = 2 * multiply_adds, .bytes = 0};
   for (const ValueType& type : types.inputs) cost.bytes += type.bytes();
   for (const ValueType& type : types.outputs) cost.bytes += type.bytes();
+  if (operands != DType::kF32) cost.bytes += 2 * size_of(operands) * rounded;
   return cost;
 }
 
@@ -81,11 +94,18 @@ void Linear::gradient(GradientBuilder& builder) const {
                                    {dz, saved})[0];
   }
   if (builder.wants(0))
-    builder.emit("input", std::make_shared<LinearGradInput>(), {dz, builder.input(1)}, {0});
+    builder.emit("input", std::make_shared<LinearGradInput>(operands()), {dz, builder.input(1)},
+                 {0});
   const bool wants_bias = builder.has_input(2) && builder.wants(2);
   if (!builder.wants(1) && !wants_bias) return;
-  builder.emit("weight", std::make_shared<LinearGradWeight>(wants_bias), {dz, builder.input(0)},
-               wants_bias ? std::vector<int>{1, 2} : std::vector<int>{1});
+  builder.emit("weight", std::make_shared<LinearGradWeight>(wants_bias, operands()),
+               {dz, builder.input(0)}, wants_bias ? std::vector<int>{1, 2} : std::vector<int>{1});
+}
+
+OpPtr Linear::with_operands(DType operands) const {
+  LinearOptions options = options_;
+  options.operands = operands;
+  return std::make_shared<Linear>(options);
 }
 
 // By columns of the output, or by rows of W^T, whose products are then added up (Shoeybi et al.,
@@ -113,23 +133,24 @@ std::vector<ValueId> Linear::emit_local(LocalBuilder& builder) const {
   const Sharding& weight = builder.rule().inputs[1];
   const bool adds_up = weight.is_split() && weight.dim == 1;
   if (!adds_up || options_.activation == ActivationKind::kNone) return Op::emit_local(builder);
-  ValueId y =
-      builder.add("product", std::make_shared<Linear>(LinearOptions{}), builder.inputs())[0];
+  const LinearOptions product{.operands = options_.operands};
+  ValueId y = builder.add("product", std::make_shared<Linear>(product), builder.inputs())[0];
   y = builder.add("all_reduce", std::make_shared<AllReduce>(builder.place()), {y})[0];
   y = builder.add("", std::make_shared<Activation>(options_.activation), {y})[0];
   return needs_input_for_gradient(options_.activation) ? std::vector{y, kNoValue} : std::vector{y};
 }
 
 Cost Linear::cost(const NodeTypes& types) const {
-  return product_cost(types, types.outputs[0].elements() * types.inputs[1].shape[1]);
+  return product_cost(types, types.outputs[0].elements() * types.inputs[1].shape[1], operands(),
+                      types.inputs[0].elements());
 }
 
-int64_t Linear::workspace_cap(const NodeTypes&, DeviceKind device) const {
-  return workspace_bytes(device);
+int64_t Linear::workspace_cap(const NodeTypes& types, DeviceKind device) const {
+  return workspace_bytes(device, operands(), {types.inputs[0]});
 }
 
 int64_t Linear::prepared_cap(const NodeTypes& types, DeviceKind device) const {
-  return prepared_bytes(types.inputs[1], device);
+  return prepared_bytes(types.inputs[1], device, operands());
 }
 
 std::vector<ValueType> LinearGradInput::infer(std::span<const ValueType> inputs) const {
@@ -146,15 +167,16 @@ std::vector<ValueType> LinearGradInput::infer(std::span<const ValueType> inputs)
 }
 
 Cost LinearGradInput::cost(const NodeTypes& types) const {
-  return product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[1]);
+  return product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[1], operands_,
+                      types.inputs[0].elements());
 }
 
-int64_t LinearGradInput::workspace_cap(const NodeTypes&, DeviceKind device) const {
-  return workspace_bytes(device);
+int64_t LinearGradInput::workspace_cap(const NodeTypes& types, DeviceKind device) const {
+  return workspace_bytes(device, operands_, {types.inputs[0]});
 }
 
 int64_t LinearGradInput::prepared_cap(const NodeTypes& types, DeviceKind device) const {
-  return prepared_bytes(types.inputs[1], device);
+  return prepared_bytes(types.inputs[1], device, operands_);
 }
 
 std::vector<ValueType> LinearGradWeight::infer(std::span<const ValueType> inputs) const {
@@ -173,7 +195,8 @@ std::vector<ValueType> LinearGradWeight::infer(std::span<const ValueType> inputs
 }
 
 Cost LinearGradWeight::cost(const NodeTypes& types) const {
-  Cost cost = product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[-1]);
+  Cost cost = product_cost(types, types.inputs[0].elements() * types.inputs[1].shape[-1], operands_,
+                           types.inputs[0].elements() + types.inputs[1].elements());
   if (has_bias_) cost.flops += types.inputs[0].elements();
   return cost;
 }
@@ -181,7 +204,7 @@ Cost LinearGradWeight::cost(const NodeTypes& types) const {
 int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
   const int64_t own =
       device == DeviceKind::kCpu ? linear_grad_weight_product(types).workspace_bytes() : 0;
-  return std::max(workspace_bytes(device), own);
+  return std::max(workspace_bytes(device, operands_, {types.inputs[0], types.inputs[1]}), own);
 }
 
 }  // namespace trireme::core

@@ -7,6 +7,10 @@
 //   z  (..., O), the pre-activation; a second output only where f's derivative needs it (GELU,
 //   SiLU)
 //
+// With operands in bf16 or f16 the products take x, W and dz rounded; sums, b and db are f32. Of
+// f16, dz is multiplied by StepState::loss_scale before it is rounded, and the product by its
+// inverse: as if the loss had been scaled, since all between two products is f32.
+//
 // Throws InvalidArgument if I or O is 0 or differ between operands.
 #pragma once
 
@@ -17,6 +21,7 @@ namespace trireme::core {
 
 struct LinearOptions {
   ActivationKind activation = ActivationKind::kNone;
+  DType operands = DType::kF32;
 
   bool operator==(const LinearOptions&) const = default;
 };
@@ -25,6 +30,8 @@ class Linear : public Op {
  public:
   explicit Linear(LinearOptions options) : options_(options) {}
   const LinearOptions& options() const { return options_; }
+  DType operands() const override { return options_.operands; }
+  OpPtr with_operands(DType operands) const override;
 
   std::string_view type() const override { return "linear"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
@@ -44,6 +51,9 @@ class Linear : public Op {
 // dx = dz W.    dz (..., O), W (O, I)   ->   dx (..., I)
 class LinearGradInput : public Op {
  public:
+  explicit LinearGradInput(DType operands = DType::kF32) : operands_(operands) {}
+  DType operands() const override { return operands_; }
+
   std::string_view type() const override { return "linear_grad_input"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
   Cost cost(const NodeTypes& types) const override;
@@ -51,6 +61,9 @@ class LinearGradInput : public Op {
   int64_t prepared_cap(const NodeTypes&, DeviceKind) const override;
   std::unique_ptr<Kernel> cpu_kernel(const NodeTypes&, const KernelContext&) const override;
   std::unique_ptr<Kernel> cuda_kernel(const NodeTypes&, const KernelContext&) const override;
+
+ private:
+  DType operands_;
 };
 
 // dW = dz^T x, db = sum of dz's rows.
@@ -58,7 +71,9 @@ class LinearGradInput : public Op {
 //   dz (..., O), x (..., I)   ->   dW (O, I) and, with a bias, db (O); both accumulate
 class LinearGradWeight : public Op {
  public:
-  explicit LinearGradWeight(bool has_bias) : has_bias_(has_bias) {}
+  explicit LinearGradWeight(bool has_bias, DType operands = DType::kF32)
+      : has_bias_(has_bias), operands_(operands) {}
+  DType operands() const override { return operands_; }
 
   std::string_view type() const override { return "linear_grad_weight"; }
   std::vector<ValueType> infer(std::span<const ValueType> inputs) const override;
@@ -70,6 +85,7 @@ class LinearGradWeight : public Op {
 
  private:
   bool has_bias_;
+  DType operands_;
 };
 
 }  // namespace trireme::core

@@ -79,14 +79,26 @@ class NormKernel {
                    Stream stream) = 0;
 };
 
+// How the scale of f16 gradients follows what it meets: halved when a step is not finite, doubled
+// after `growth_steps` applied ones in a row, within [1, kMostLossScale].
+//
+// Source: Micikevicius et al., Mixed Precision Training (2018), section 3.2, with the constants of
+// torch.amp.GradScaler.
+struct LossScaling {
+  float initial = 0;  // a power of two; 0: no scaling
+  int32_t growth_steps = 2000;
+};
+constexpr float kMostLossScale = 0x1p24f;
+
 // The control vector: f64, laid out
 //   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., votes].
 struct ControlOptions {
   Schedule schedule;
-  float clip_norm = 0;       // 0: no clipping
-  int loss_count = 1;        // losses at the head of the control vector, all to be finite
-  double nominal_count = 1;  // of loss 0: what backward was seeded with
-  float loss_scale = 1;
+  float clip_norm = 0;         // 0: no clipping
+  int loss_count = 1;          // losses at the head of the control vector, all to be finite
+  double nominal_count = 1;    // of loss 0: what backward was seeded with
+  float loss_scale = 1;        // that backward was seeded with, for good
+  LossScaling scaling;         // of f16 operands, by itself
   float beta1 = 0, beta2 = 0;  // of Adam; 0 otherwise
 };
 

@@ -38,7 +38,8 @@ class CpuMark : public Mark {
 
 class CpuDevice : public Device {
  public:
-  explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : allowed_threads()) {
+  CpuDevice(int threads, HalfProducts half)
+      : threads_(threads > 0 ? threads : allowed_threads()), half_(half) {
     // The number belongs to the calling thread, which is the one that will run the kernels.
     omp_set_num_threads(threads_);
   }
@@ -75,7 +76,7 @@ class CpuDevice : public Device {
   void* allocate_host(int64_t bytes) override { return allocate(bytes); }
   void free_host(void* memory) noexcept override { free(memory); }
 
-  KernelContext kernel_context() override { return {.threads = threads_}; }
+  KernelContext kernel_context() override { return {.threads = threads_, .half = half_}; }
 
  protected:
   void* allocate(int64_t bytes) override {
@@ -93,13 +94,14 @@ class CpuDevice : public Device {
 
  private:
   int threads_;
+  HalfProducts half_;
   std::array<CpuStream, kStreamRoles> streams_;
 };
 
 }  // namespace
 
-std::unique_ptr<Device> make_cpu_device(int threads) {
-  return std::make_unique<CpuDevice>(threads);
+std::unique_ptr<Device> make_cpu_device(int threads, HalfProducts half) {
+  return std::make_unique<CpuDevice>(threads, half);
 }
 
 }  // namespace trireme::core

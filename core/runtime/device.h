@@ -105,7 +105,7 @@ struct CommunicationTimes {
 CommunicationTimes communication_of(Device& device);
 
 // `threads` CPU threads for kernels; 0: all that the affinity mask allows.
-std::unique_ptr<Device> make_cpu_device(int threads);
+std::unique_ptr<Device> make_cpu_device(int threads, HalfProducts half = HalfProducts::kNative);
 // GPU `index` among the visible ones. Throws SystemError if this build has no CUDA, or there is
 // no such device, in one line that says which.
 std::unique_ptr<Device> make_cuda_device(int index);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/error.h"
+#include "core/kernels/optimizer.h"
 #include "core/random/initializer.h"
 #include "core/random/philox.h"
 
@@ -51,6 +52,7 @@ struct Session::Arenas {
 Session::Session(Device& device, Transport& transport, SessionPlan plan)
     : device_(device), plan_(std::move(plan)), arenas_(std::make_unique<Arenas>(device, plan_)) {
   host_step_ = new (device_.allocate_host(sizeof(StepState))) StepState;
+  if (scales_loss()) set_loss_scale(plan_.control.scaling.initial, 0, host_step_);
   host_control_ = static_cast<double*>(device_.allocate_host(arenas_->control.bytes()));
   KernelContext context = device_.kernel_context();
   norm_ = plan_.norm_ranges
@@ -196,13 +198,21 @@ void Session::write_state(const StateRange& range, std::span<const float> values
 }
 
 StepCounters Session::counters() const {
-  return {host_step_->attempted_steps, host_step_->applied_steps, host_step_->non_finite_steps};
+  StepCounters counters{host_step_->attempted_steps, host_step_->applied_steps,
+                        host_step_->non_finite_steps};
+  if (scales_loss()) {
+    counters.loss_scale = host_step_->loss_scale;
+    counters.good_steps = host_step_->good_steps;
+  }
+  return counters;
 }
 
 void Session::set_counters(const StepCounters& counters) {
   host_step_->attempted_steps = counters.attempted;
   host_step_->applied_steps = counters.applied;
   host_step_->non_finite_steps = static_cast<int32_t>(counters.non_finite);
+  if (scales_loss() && counters.loss_scale > 0)
+    set_loss_scale(counters.loss_scale, counters.good_steps, host_step_);
 }
 
 std::string Session::where() const { return running_.load(std::memory_order_relaxed)->where(); }

@@ -41,9 +41,12 @@ struct Votes {
 };
 static_assert(sizeof(Votes) == kVotes * sizeof(double));
 
-// What drives data, random numbers, the schedule and Adam's bias correction.
+// What drives data, random numbers, the schedule and Adam's bias correction, and the next step's
+// loss scale.
 struct StepCounters {
   int64_t attempted = 0, applied = 0, non_finite = 0;
+  float loss_scale = 0;  // 0: there is none; set, it leaves that of the plan
+  int32_t good_steps = 0;
   bool operator==(const StepCounters&) const = default;
 };
 
@@ -109,6 +112,7 @@ class Session {
 
  private:
   struct Arenas;
+  bool scales_loss() const { return plan_.control.scaling.initial > 0; }
   const PassResult& collect(const Graph& graph, bool train);
   void run(Executor& executor, InputSource& source);
   std::vector<float> read(const StateRange& range) const;

@@ -21,6 +21,12 @@ struct StepState {
   float bias_correction2 = 1;
   int32_t apply = 0;             // 0: the update leaves weights, moments and state untouched
   int32_t non_finite_steps = 0;  // attempted steps that were not applied
+
+  // Of f16 products: gradients are multiplied by loss_scale, a power of two, before they are
+  // rounded; see LossScaling.
+  float loss_scale = 1;
+  float inverse_loss_scale = 1;
+  int32_t good_steps = 0;  // applied since the scale changed
 };
 
 }  // namespace trireme::core

@@ -96,7 +96,8 @@ std::string lower(std::string_view text) {
 }  // namespace
 
 const ArithmeticModel& DeviceModel::arithmetic(DType dtype) const {
-  return dtype == DType::kBF16 || dtype == DType::kF16 ? half : f32;
+  const bool is_half = dtype == DType::kBF16 || dtype == DType::kF16;
+  return is_half && half.peak > 0 ? half : f32;
 }
 
 std::span<const DeviceModel> known_devices() {
@@ -115,7 +116,9 @@ const DeviceModel& find_device(std::string_view name) {
 
 double work_seconds(const DeviceModel& device, std::string_view type, const Cost& cost,
                     DType dtype) {
-  if (const auto found = device.ops.find(type); found != device.ops.end() && !found->second.empty())
+  const bool was_timed = &device.arithmetic(dtype) == &device.f32;  // samples are of f32
+  if (const auto found = device.ops.find(type);
+      was_timed && found != device.ops.end() && !found->second.empty())
     return from_samples(found->second, cost);
   const double arithmetic = static_cast<double>(cost.flops) / device.arithmetic(dtype).reached;
   return device.op_seconds +
@@ -124,10 +127,7 @@ double work_seconds(const DeviceModel& device, std::string_view type, const Cost
 
 double node_seconds(const DeviceModel& device, const Op& op, const NodeTypes& types) {
   if (op.view_of() >= 0) return 0;
-  DType dtype = DType::kF32;
-  for (const ValueType& type : types.inputs)
-    if (type.dtype == DType::kBF16 || type.dtype == DType::kF16) dtype = type.dtype;
-  return work_seconds(device, op.type(), op.cost(types), dtype);
+  return work_seconds(device, op.type(), op.cost(types), op.operands());
 }
 
 double transfer_seconds(const DeviceModel& device, CollectiveKind kind, int64_t bytes,

@@ -39,7 +39,7 @@ struct DeviceModel {
   DeviceKind kind = DeviceKind::kCpu;
   int64_t memory_bytes = 0;     // of one rank; 0: not known, everything fits
   int64_t outside_bytes = 0;    // context, communication and libraries' own, an estimate
-  ArithmeticModel f32, half;    // half: bf16 and f16 with f32 sums; peak 0: not supported
+  ArithmeticModel f32, half;    // half: bf16 and f16 with f32 sums; peak 0: taken for f32's
   double bytes_per_second = 0;  // of memory, read and written
   double op_seconds = 0;        // to start one kernel
   int ranks_per_node = 1;
@@ -49,6 +49,7 @@ struct DeviceModel {
   double hidden_share = 1;
   std::map<std::string, std::vector<OpSample>, std::less<>> ops;  // by Op::type()
 
+  // Of products whose operands are of the type.
   const ArithmeticModel& arithmetic(DType dtype) const;
 };
 

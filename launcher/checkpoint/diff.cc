@@ -82,6 +82,8 @@ std::vector<std::string> compare_facts(const Manifest& a, const Manifest& b) {
   bits("judged", m.judged, n.judged);
   fact("best_step", m.best_step, n.best_step);
   fact("evaluations_since_best", m.evaluations_since_best, n.evaluations_since_best);
+  fact("loss_scale_power", m.loss_scale_power, n.loss_scale_power);
+  fact("steps_since_scaled", m.steps_since_scaled, n.steps_since_scaled);
   fact("seed", a.info.seed, b.info.seed);
   fact("data_identity", a.info.data_identity, b.info.data_identity);
   fact("global_batch", a.info.global_batch, b.info.global_batch);

@@ -39,6 +39,9 @@ void put_counters(const Counters& counters, checkpoint::Counters& to) {
   to.set_best_step(counters.best_step);
   to.set_evaluations_since_best(counters.evaluations_since_best);
   to.set_judged_bits(std::bit_cast<uint64_t>(counters.judged));
+  if (counters.loss_scale_power < 0) return;
+  to.add_loss_scale(counters.loss_scale_power);
+  to.add_loss_scale(counters.steps_since_scaled);
 }
 
 void put_tensor(const TensorSpec& tensor, checkpoint::Tensor& to) {
@@ -117,6 +120,9 @@ class FromProtobuf {
   }
 
   Counters counters(const checkpoint::Counters& from) const {
+    if (from.loss_scale_size() != 0 && from.loss_scale_size() != 2)
+      refuse(where_, "the loss scale has {} numbers, expected 2", from.loss_scale_size());
+    const bool scaled = from.loss_scale_size() == 2;
     return {.attempted_steps = natural(from.attempted_steps()),
             .applied_steps = natural(from.applied_steps()),
             .non_finite_steps = natural(from.non_finite_steps()),
@@ -124,7 +130,9 @@ class FromProtobuf {
             .best_value = std::bit_cast<double>(from.best_value_bits()),
             .best_step = from.best_step(),
             .evaluations_since_best = natural(from.evaluations_since_best()),
-            .judged = std::bit_cast<double>(from.judged_bits())};
+            .judged = std::bit_cast<double>(from.judged_bits()),
+            .loss_scale_power = scaled ? natural(from.loss_scale(0)) : -1,
+            .steps_since_scaled = scaled ? natural(from.loss_scale(1)) : 0};
   }
 
   TensorSpec tensor(const checkpoint::Tensor& from) const {
@@ -176,7 +184,9 @@ bool Counters::operator==(const Counters& other) const {
                       std::bit_cast<int64_t>(c.best_value),
                       c.best_step,
                       c.evaluations_since_best,
-                      std::bit_cast<int64_t>(c.judged)};
+                      std::bit_cast<int64_t>(c.judged),
+                      c.loss_scale_power,
+                      c.steps_since_scaled};
   };
   return all(*this) == all(other);
 }

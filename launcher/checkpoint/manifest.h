@@ -50,6 +50,8 @@ struct Counters {
   int64_t best_step = -1, evaluations_since_best = 0;
   // What the evaluation after this very step gave, the smaller the better; NaN: there was none.
   double judged = std::numeric_limits<double>::quiet_NaN();
+  // Of f16 gradients: the next step's scale is 2^power. -1: there is none.
+  int64_t loss_scale_power = -1, steps_since_scaled = 0;
 
   bool operator==(const Counters& other) const;  // doubles by their bits
 };

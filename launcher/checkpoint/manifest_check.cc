@@ -48,6 +48,8 @@ void check_info(const ManifestInfo& info, const std::string& where) {
   check_text(info.job_name, "job_name", where);
 }
 
+constexpr int64_t kMostLossScalePower = 24;
+
 void check_counters(const Counters& counters, const std::string& where) {
   const auto within = [&](int64_t value, int64_t least, const char* what) {
     if (value < least || value > counters.attempted_steps)
@@ -60,6 +62,10 @@ void check_counters(const Counters& counters, const std::string& where) {
   within(counters.refused_in_a_row, 0, "refused_in_a_row");
   within(counters.best_step, -1, "best_step");
   if (counters.evaluations_since_best < 0) refuse(where, "evaluations_since_best is negative");
+  if (counters.loss_scale_power < -1 || counters.loss_scale_power > kMostLossScalePower)
+    refuse(where, "the loss scale is 2^{}, expected 2^0 to 2^{}", counters.loss_scale_power,
+           kMostLossScalePower);
+  within(counters.steps_since_scaled, 0, "steps_since_scaled");
 }
 
 void check_shard(const Manifest& manifest, int number, const std::string& where) {

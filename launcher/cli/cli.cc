@@ -46,10 +46,14 @@ void add_job(CLI::App& command, CommandLine& line) {
       ->allow_extra_args(false);
 }
 
-void add_device(CLI::App& command, CommandLine& line) {
+void add_device_kind(CLI::App& command, CommandLine& line) {
   command.add_option("--device", line.train.device, "auto (a GPU where there is one), cpu or cuda")
       ->transform(CLI::CheckedTransformer(kDevices, CLI::ignore_case).description(""))
       ->type_name("DEVICE");
+}
+
+void add_device(CLI::App& command, CommandLine& line) {
+  add_device_kind(command, line);
   command.add_flag("--share-gpu", line.train.share_gpu,
                    "Let several ranks drive one GPU (to test; slow)");
 }
@@ -134,6 +138,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App* validate =
       app.add_subcommand("validate", "Check a job: every error at once, no device");
   add_job(*validate, line);
+  add_device_kind(*validate, line);
   validate->add_option("--world", line.job.world, "As so many ranks would")
       ->check(CLI::PositiveNumber);
 
@@ -208,7 +213,7 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
     });
   if (app.got_subcommand("checkpoint"))
     return run_checkpoint(*app.get_subcommand("checkpoint"), line.look);
-  if (app.got_subcommand("validate")) validate_job(line.job, extensions);
+  if (app.got_subcommand("validate")) validate_job(line.job, line.train.device, extensions);
   if (app.got_subcommand("plan")) {
     line.plan.job = line.job;
     print_plan(line.plan, extensions);

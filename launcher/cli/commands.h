@@ -18,8 +18,10 @@ struct JobArguments {
 };
 
 // Checks the job as `world` ranks would, with the headers of its data. Prints one line.
+// kAuto: the device that training would take on this machine.
 // Throws InvalidArgument with every error.
-void validate_job(const JobArguments& arguments, const Extensions& extensions);
+void validate_job(const JobArguments& arguments, DeviceRequest device,
+                  const Extensions& extensions);
 
 // Prints layers, output shapes, parameters and floating-point operations of one sample.
 void print_summary(const JobArguments& arguments, const Extensions& extensions);

@@ -3,17 +3,30 @@
 #include "launcher/cli/commands.h"
 #include "launcher/job/load.h"
 #include "launcher/train/data_shapes.h"
+#include "launcher/train/precision.h"
 #include "launcher/train/training_plan.h"
 #include "launcher/train/whole_tensors.h"
 
 namespace trireme::launcher {
 
-void validate_job(const JobArguments& arguments, const Extensions& extensions) {
+namespace {
+
+core::DeviceKind kind_of(DeviceRequest request) {
+  const bool cuda = request == DeviceRequest::kCuda ||
+                    (request == DeviceRequest::kAuto && core::cuda_device_count() > 0);
+  return cuda ? core::DeviceKind::kCuda : core::DeviceKind::kCpu;
+}
+
+}  // namespace
+
+void validate_job(const JobArguments& arguments, DeviceRequest device,
+                  const Extensions& extensions) {
   const LoadedJob job = load_job(arguments.job, arguments.sets);
+  check_precision(job.options, kind_of(device));
   const DataShapes data = inspect_data(job.options.data, extensions.datasets);
   const RunShape run = shape_run(job.options, data, arguments.world);
   const core::SessionPlan plan =
-      plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models);
+      plan_session(job.options, data, run, 0, kind_of(device), extensions.models);
   fmt::print("{}: ok; {} parameters, {} steps of {} samples on {} rank{}\n", arguments.job.string(),
              parameter_count(plan), run.total_steps, run.batch.global_batch, arguments.world,
              arguments.world == 1 ? "" : "s");

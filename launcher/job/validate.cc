@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "launcher/job/checker.h"
-#include "launcher/job/job.pb.h"
 #include "launcher/job/suggest.h"
 
 namespace trireme::launcher {
@@ -56,9 +55,6 @@ void check_train(const JobOptions& options, Checker& check) {
   if (!check.required("train", "train { global_batch: 128 epochs: 10 }")) return;
   check_batch(train, check);
   check_duration(options, check);
-  if (train.precision != Precision::kFp32)
-    check.unavailable("train.precision",
-                      job::Precision::Kind_Name(static_cast<int>(train.precision)), "FP32");
   if (train.determinism == Determinism::kLayout)
     check.unavailable("train.determinism", "LAYOUT", "RUN");
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
+#include "launcher/train/precision.h"
 #include "parallel/calls.h"
 #include "parallel/check_calls.h"
 #include "parallel/group_members.h"
@@ -88,8 +89,7 @@ class Planner {
     core::differentiate(graph, {.global_batch = plan_.shape.batch.global_batch, .frozen = {}});
     plan_.step_flops =
         core::flops(graph) * plan_.shape.batch.micro_batches * mesh().size(Axis::kData);
-    plan_.peak_flops = request_.job.train.precision == Precision::kFp32 ? request_.device.f32.peak
-                                                                        : request_.device.half.peak;
+    plan_.peak_flops = request_.device.arithmetic(operands_of(request_.job.train.precision)).peak;
   }
 
   // Data and tensor ranks are alike, so each stage is checked as one rank.

@@ -32,14 +32,17 @@ int threads_per_rank(int host_cores, int bound_cores, int ranks_on_host) {
   return std::max(1, share);
 }
 
+DeviceRequest choose_device(DeviceRequest request, comm::World& world) {
+  if (request != DeviceRequest::kAuto) return request;
+  int32_t everywhere = core::cuda_device_count() > 0 ? 1 : 0;
+  world.communicator().all_reduce(std::span(&everywhere, 1), core::ReduceOp::kMin, {},
+                                  "choice of device");
+  return everywhere ? DeviceRequest::kCuda : DeviceRequest::kCpu;
+}
+
 std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world,
                                           bool share_gpu) {
-  if (request == DeviceRequest::kAuto) {
-    int32_t everywhere = core::cuda_device_count() > 0 ? 1 : 0;
-    world.communicator().all_reduce(std::span(&everywhere, 1), core::ReduceOp::kMin, {},
-                                    "choice of device");
-    request = everywhere ? DeviceRequest::kCuda : DeviceRequest::kCpu;
-  }
+  request = choose_device(request, world);
   if (request == DeviceRequest::kCuda) return core::make_cuda_device(world.device_index(share_gpu));
   if (share_gpu) fail("--share-gpu: there is no GPU to share; leave it out to train on the CPU");
   return core::make_cpu_device(cpu_threads(world.local_size()));

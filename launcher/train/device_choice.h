@@ -10,6 +10,10 @@ namespace trireme::launcher {
 
 enum class DeviceRequest { kAuto, kCpu, kCuda };
 
+// What kAuto comes to: a GPU where this build and the hosts of all ranks have one, else the CPU.
+// Collective.
+DeviceRequest choose_device(DeviceRequest request, comm::World& world);
+
 // kAuto: a GPU where this build and this host have one, else the CPU; all ranks take the same kind.
 // CPU threads: OMP_NUM_THREADS, else this host's cores over its ranks (or the cores the rank is
 // bound to). Collective. Throws InvalidArgument or SystemError if the request cannot be met.

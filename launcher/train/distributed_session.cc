@@ -4,6 +4,7 @@
 
 #include "comm/gpu.h"
 #include "launcher/base/agreement.h"
+#include "launcher/train/precision.h"
 #include "parallel/calls.h"
 #include "parallel/check_calls.h"
 
@@ -24,8 +25,10 @@ DistributedSession::DistributedSession(
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
   core::SessionPlan plan;
-  agree(group,
-        [&] { plan = plan_session(job, data, run, world.rank(), device_->kind(), factories); });
+  agree(group, [&] {
+    check_precision(job, device_->kind());
+    plan = plan_session(job, data, run, world.rank(), device_->kind(), factories);
+  });
   agree(group, [&] { parallel::check_calls(group, run.mesh, plan); });
   if (before_memory) before_memory(plan);
   const bool tied = parallel::uses(plan, parallel::kTieGroup);

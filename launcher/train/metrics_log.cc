@@ -94,6 +94,7 @@ void MetricsLog::write(const StepRecord& record) {
     json["exposed_ms"] = number(record.communication.exposed * 1e3);
     json["overlap"] = number(record.communication.overlap());
   }
+  if (record.loss_scale > 0) json["loss_scale"] = number(record.loss_scale);
   if (!record.applied) json["applied"] = false;
   line(json.dump());
 }

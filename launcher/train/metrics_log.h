@@ -23,6 +23,7 @@ struct StepRecord {
   double tokens_per_second = 0;  // 0: samples are no language
   double step_ms = 0;
   core::CommunicationTimes communication;  // of rank 0; seconds 0: not measured, or none
+  double loss_scale = 0;                   // of the next step; 0: there is none
   bool applied = true;                     // false: the update was refused (non-finite)
 };
 

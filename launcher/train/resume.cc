@@ -5,6 +5,7 @@
 #include "core/base/error.h"
 #include "launcher/base/agreement.h"
 #include "launcher/checkpoint/state.h"
+#include "launcher/train/step_counters.h"
 
 namespace trireme::launcher {
 namespace {
@@ -77,8 +78,7 @@ Counters Resume::load(core::Session& session) {
     open_newest(session.plan());
   }
   const Counters& counters = manifest().counters;
-  session.set_counters(
-      {counters.attempted_steps, counters.applied_steps, counters.non_finite_steps});
+  session.set_counters(step_counters(counters));
   return counters;
 }
 

@@ -11,6 +11,8 @@
 #include "launcher/build_info.h"
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/listing.h"
+#include "launcher/checkpoint/safetensors.h"
+#include "launcher/train/precision.h"
 #include "launcher/train/process_memory.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/whole_tensors.h"
@@ -64,12 +66,22 @@ void Run::load_job_file() {
                                                           : arguments_.run_dir));
 }
 
+// Before the run leaves anything behind.
+void Run::check_device() {
+  if (job_.options.train.precision == Precision::kFp32) return;
+  const bool cuda = choose_device(arguments_.device, world_) == DeviceRequest::kCuda;
+  agree(group_, [&] {
+    check_precision(job_.options, cuda ? core::DeviceKind::kCuda : core::DeviceKind::kCpu);
+  });
+}
+
 void Run::load_data() {
   data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
   run_ = shape_run(job_.options, shapes_of(data_), world_.size());
 }
 
 ExitCode Run::train_and_save() {
+  check_device();
   agree(group_, [&] { load_data(); });
   if (!open_folder()) return ExitCode::kDone;
   make_session();

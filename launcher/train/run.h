@@ -37,6 +37,7 @@ class Run {
   void load_job_file();
   ExitCode train_and_save();
   void load_data();
+  void check_device();
   bool open_folder();
   void make_session();
   void start_or_resume();

@@ -1,6 +1,7 @@
 #include "launcher/train/trainer.h"
 
 #include <chrono>
+#include <cmath>
 #include <limits>
 
 #include "core/base/error.h"
@@ -8,6 +9,7 @@
 #include "launcher/data/sampler.h"
 #include "launcher/train/replica_check.h"
 #include "launcher/train/signals.h"
+#include "launcher/train/step_counters.h"
 
 namespace trireme::launcher {
 namespace {
@@ -83,10 +85,7 @@ const core::PassResult& Trainer::step(LoaderSource& source) {
   const core::PassResult& result = parts_.session.train_step(source, votes);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   counters_.judged = std::numeric_limits<double>::quiet_NaN();
-  const core::StepCounters steps = parts_.session.counters();
-  counters_.attempted_steps = steps.attempted;
-  counters_.applied_steps = steps.applied;
-  counters_.non_finite_steps = steps.non_finite;
+  take_steps(parts_.session.counters(), counters_);
   if (parts_.reports.metrics) report(result, seconds);
   if (first_step_ && after_first_step_) after_first_step_();
   first_step_ = false;
@@ -110,6 +109,7 @@ void Trainer::report(const core::PassResult& result, double seconds) {
           seconds,
       .step_ms = seconds * 1e3,
       .communication = result.communication,
+      .loss_scale = parts_.session.counters().loss_scale,
       .applied = result.step.apply != 0};
   parts_.reports.metrics->write(record);
   parts_.reports.progress->step(record);
@@ -148,9 +148,23 @@ void Trainer::save() {
   parts_.saver.begin(counters_);
 }
 
+// Whether f16 alone may be to blame: there is room left to halve the scale, and no loss is wrong.
+bool Trainer::is_overflow(const core::PassResult& result) const {
+  return counters_.loss_scale_power > 0 &&
+         std::isfinite(weighted_loss(parts_.session.plan().train.graph, result));
+}
+
 // Every rank sees the same sums, so all of them stop at the same step, and one speaks.
 void Trainer::watch_refused(const core::PassResult& result) {
   int64_t& refused = counters_.refused_in_a_row;
+  if (!result.step.apply && is_overflow(result)) {
+    if (parts_.reports.progress)
+      parts_.reports.progress->note(
+          fmt::format("step {}: a gradient was too large for f16; the update was left out and the "
+                      "loss scale is now {}",
+                      steps_done(), parts_.session.counters().loss_scale));
+    return;
+  }
   refused = result.step.apply ? 0 : refused + 1;
   if (refused == 0) return;
   if (refused == 1 && parts_.reports.progress)

@@ -71,6 +71,7 @@ class Trainer {
  private:
   const core::PassResult& step(LoaderSource& source);
   void report(const core::PassResult& result, double seconds);
+  bool is_overflow(const core::PassResult& result) const;
   void watch_refused(const core::PassResult& result);
   bool evaluate_if_due();
   void save();

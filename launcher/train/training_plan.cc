@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "launcher/train/precision.h"
 #include "models/model.h"
 #include "parallel/plan_training.h"
 
@@ -90,6 +91,7 @@ parallel::TrainingOptions training_options(const JobOptions& job, const RunShape
           .seed = job.train.seed,
           .zero = static_cast<int>(job.parallel.zero),
           .recompute = job.train.recompute == Recompute::kFull,
+          .operands = operands_of(job.train.precision),
           .sequence = job.parallel.sequence,
           .pipeline = pipeline_of(job)};
 }

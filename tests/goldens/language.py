@@ -89,12 +89,12 @@ def attend(q, k, v):
     return y.transpose(1, 2).reshape(B, S, N * D)
 
 
-def gpt(p, o, x):
+def gpt(p, o, x, product=F.linear):
     def norm(name, h):
         return F.layer_norm(h, (o["width"],), p[name + "/weight"], p[name + "/bias"], o["epsilon"])
 
     def linear(name, h):
-        return F.linear(h, p[name + "/weight"], p[name + "/bias"])
+        return product(h, p[name + "/weight"], p[name + "/bias"])
 
     h = p["tokens/weight"][x] + p["positions/weight"][:x.shape[1]]
     for i in range(o["layers"]):
@@ -103,7 +103,7 @@ def gpt(p, o, x):
         h = h + linear(b + "attention/out", attend(*(heads(t, o["heads"]) for t in (q, k, v))))
         inner = F.gelu(linear(b + "mlp/fc1", norm(b + "norm2", h)), approximate="tanh")
         h = h + linear(b + "mlp/fc2", inner)
-    return norm("norm", h) @ p["tokens/weight"].T
+    return product(norm("norm", h), p["tokens/weight"])
 
 
 def rotate(x, theta):
@@ -116,13 +116,13 @@ def rotate(x, theta):
     return x * cos + torch.cat([-right, left], dim=-1) * sin
 
 
-def llama(p, o, x):
+def llama(p, o, x, product=F.linear):
     def norm(name, h):
         scale = torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + o["epsilon"])
         return p[name + "/weight"] * (h * scale)
 
     def linear(name, h):
-        return F.linear(h, p[name + "/weight"])
+        return product(h, p[name + "/weight"])
 
     D, groups = o["width"] // o["heads"], o["kv_heads"]
     h = p["tokens/weight"][x]
@@ -138,7 +138,7 @@ def llama(p, o, x):
     return linear("head", norm("norm", h))
 
 
-def model(kind, o, shapes, forward):
+def model(kind, o, shapes, forward, digits=6):
     listed, parameters = [], {}
     for salt, (name, shape) in enumerate(shapes.items()):
         is_norm = "norm" in name and name.endswith("weight")
@@ -160,7 +160,7 @@ def model(kind, o, shapes, forward):
         if step == 0:
             for entry in listed:
                 gradient = parameters[entry["name"]].grad.flatten().tolist()
-                entry["gradient"] = [float(f"{g:.6g}") for g in gradient]
+                entry["gradient"] = [float(f"{g:.{digits}g}") for g in gradient]
         torch.nn.utils.clip_grad_norm_(parameters.values(), CLIP)
         optimizer.step()
         losses.append(float(f"{loss.item():.9g}"))

@@ -11,6 +11,10 @@ constexpr char kLanguage[] =
 #include "language.inc"
     ;
 
+constexpr char kBf16[] =
+#include "language_bf16.inc"
+    ;
+
 // As `bits` of language.py.
 uint32_t bits(uint64_t i, uint64_t salt) {
   uint64_t x = (i * 2654435761u + salt * 40503 + 12345) & 0xffffffff;
@@ -86,6 +90,23 @@ std::vector<GoldenLanguage> read_golden_languages() {
     for (const json& parameter : node.at("parameters"))
       golden.parameters.push_back(parameter_of(parameter));
     golden.losses = node.at("losses").get<std::vector<double>>();
+  }
+  return all;
+}
+
+std::vector<GoldenBf16> read_golden_bf16() {
+  std::vector<GoldenBf16> all;
+  const json file = json::parse(kBf16);
+  for (const json& node : file.at("models")) {
+    GoldenBf16& golden = all.emplace_back();
+    golden.rounded.losses = node.at("losses").get<std::vector<double>>();
+    golden.first_losses = node.at("first_losses").get<std::vector<double>>();
+    golden.autocast.losses = node.at("autocast_losses").get<std::vector<double>>();
+    for (const json& parameter : node.at("parameters")) {
+      const std::string name = parameter.at("name");
+      golden.rounded.gradients[name] = parameter.at("gradient").get<std::vector<float>>();
+      golden.autocast.gradients[name] = parameter.at("autocast_gradient").get<std::vector<float>>();
+    }
   }
   return all;
 }

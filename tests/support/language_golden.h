@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,17 @@ struct GoldenLanguage {
 };
 
 std::vector<GoldenLanguage> read_golden_languages();
+
+// The same models with bf16 products: tests/goldens/language_bf16.py.
+struct GoldenBf16 {
+  struct Run {
+    std::vector<double> losses;                           // of each step
+    std::map<std::string, std::vector<float>> gradients;  // of the first
+  };
+  Run rounded, autocast;
+  std::vector<double> first_losses;  // of batches 0, 1, ... before any step
+};
+std::vector<GoldenBf16> read_golden_bf16();
 
 // The batches that the losses are of.
 class GoldenTokens : public core::InputSource {

@@ -12,16 +12,18 @@ constexpr std::byte kFill{0xFF};
 
 class CpuOpDevice : public OpDevice {
  public:
-  explicit CpuOpDevice(int threads) : threads_(threads) {}
+  CpuOpDevice(int threads, core::HalfProducts half) : threads_(threads), half_(half) {}
   core::DeviceKind kind() const override { return core::DeviceKind::kCpu; }
   std::unique_ptr<core::Kernel> make_kernel(const core::Op& op, const core::NodeTypes& types,
                                             core::KernelContext context) override {
     context.threads = threads_;
+    context.half = half_;
     return op.cpu_kernel(types, context);
   }
 
  private:
   int threads_;
+  core::HalfProducts half_;
 };
 
 }  // namespace
@@ -37,8 +39,8 @@ void OpDevice::copy_out(void* host, const void* device, int64_t bytes) {
   std::memcpy(host, device, static_cast<size_t>(bytes));
 }
 
-std::unique_ptr<OpDevice> make_cpu_op_device(int threads) {
-  return std::make_unique<CpuOpDevice>(threads);
+std::unique_ptr<OpDevice> make_cpu_op_device(int threads, core::HalfProducts half) {
+  return std::make_unique<CpuOpDevice>(threads, half);
 }
 
 GuardedMemory::GuardedMemory(OpDevice& device, int64_t bytes)

@@ -29,7 +29,8 @@ class OpDevice {
   virtual void copy_out(void* host, const void* device, int64_t bytes);
 };
 
-std::unique_ptr<OpDevice> make_cpu_op_device(int threads);
+std::unique_ptr<OpDevice> make_cpu_op_device(int threads,
+                                             core::HalfProducts half = core::HalfProducts::kNative);
 
 // Device memory between two guard zones, filled with 0xFF: a kernel that reads what nobody wrote
 // reads NaN, and one that writes past an end is found out. Exactly `bytes` may be touched.

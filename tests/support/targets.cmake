@@ -1,5 +1,5 @@
 # The golden files travel inside the test binary, which also runs where there are no sources.
-foreach(name ops optim language)
+foreach(name ops optim language language_bf16)
   set(golden ${CMAKE_CURRENT_SOURCE_DIR}/goldens/${name}.json)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${golden})
   file(READ ${golden} text)

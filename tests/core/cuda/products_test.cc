@@ -1,5 +1,6 @@
 // Linear and Conv2d on a GPU against plain loops in double, with their gradients.
 #include "tests/core/cuda/cuda_test.h"
+#include "tests/support/linear_half_check.h"
 #include "tests/support/product_cases.h"
 
 namespace trireme::test {
@@ -32,6 +33,11 @@ TEST_F(CudaLinear, FusesActivations) {
       check_op(gpu, linear_case({7, 13}, 11, bias, kind));
       check_op(gpu, linear_case({32, 64}, 48, bias, kind));
     }
+}
+
+TEST_F(CudaLinear, MultipliesHalves) {
+  CudaOpDevice gpu(device());
+  for (core::DType dtype : {core::DType::kBF16, core::DType::kF16}) check_linear_half(gpu, dtype);
 }
 
 TEST_F(CudaConv2d, AgreesWithLoops) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/ops/linear.h"
 
 namespace trireme::core {
 namespace {
@@ -35,6 +36,27 @@ TEST(DeviceModel, SamplesWinAndAreMetExactly) {
   EXPECT_NEAR(work_seconds(device, "linear", {.flops = int64_t{1} << 30, .bytes = 1 << 20}), 9,
               1e-6);
   EXPECT_DOUBLE_EQ(work_seconds(device, "relu", {.flops = 0, .bytes = 100}), 1.5);
+}
+
+// Where the rate is not known, halves are as slow as f32; samples are of f32.
+TEST(DeviceModel, ProductsOfHalvesHaveTheirOwnRate) {
+  const Cost cost{.flops = 40000, .bytes = 100};
+  DeviceModel device = simple();
+  EXPECT_DOUBLE_EQ(work_seconds(device, "linear", cost, DType::kBF16), 40.5);
+  device.half = {20000, 10000};
+  device.ops["linear"] = {{1000, 100, 7}};
+  EXPECT_DOUBLE_EQ(work_seconds(device, "linear", cost, DType::kBF16), 4.5);
+  EXPECT_NE(work_seconds(device, "linear", cost), 4.5);
+
+  device.ops.clear();
+  device.bytes_per_second = 1e6;
+  const ValueType x{{100, 200}, DType::kF32}, w{{300, 200}, DType::kF32};
+  const std::vector<ValueType> inputs{x, w}, outputs{{{100, 300}, DType::kF32}};
+  const auto seconds = [&](DType operands) {
+    return node_seconds(device, Linear({.operands = operands}), {inputs, outputs});
+  };
+  EXPECT_DOUBLE_EQ(seconds(DType::kF32), 12000.5);
+  EXPECT_DOUBLE_EQ(seconds(DType::kF16), 1200.5);
 }
 
 TEST(DeviceModel, BeyondTheSamplesTimeGrowsWithTheWork) {

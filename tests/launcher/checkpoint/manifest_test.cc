@@ -42,9 +42,22 @@ TEST(Manifest, ComesBackAsItWas) {
   manifest.info.seed = std::numeric_limits<uint64_t>::max();
   manifest.info.data_identity = "Größe";
   manifest.info.layout = {.data = 3, .tensor = 2, .pipeline = 5, .zero = 3};
+  manifest.counters.loss_scale_power = 16;
+  manifest.counters.steps_since_scaled = 7;
   const Manifest back = decode(bytes_of(encode(manifest)), "m");
   EXPECT_EQ(back, manifest);
   EXPECT_EQ(encode(back), encode(manifest));
+}
+
+TEST(Manifest, LossScaleHasItsBounds) {
+  Manifest manifest = example();
+  const auto problem = [&] { return refusal_of([&] { encode(manifest); }); };
+  manifest.counters.loss_scale_power = 25;
+  EXPECT_EQ(problem(), "manifest.pb: the loss scale is 2^25, expected 2^0 to 2^24");
+  manifest.counters.loss_scale_power = 0;
+  EXPECT_EQ(problem(), "");
+  manifest.counters.steps_since_scaled = manifest.counters.attempted_steps + 1;
+  EXPECT_NE(problem().find("steps_since_scaled is "), std::string::npos);
 }
 
 TEST(Manifest, BytesAreTheDocumented) {

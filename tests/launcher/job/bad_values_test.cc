@@ -216,11 +216,6 @@ a.txtpb:4:25: data.train.custom.parameter[0].key is missing: add e.g. key: "fold
 @O
 data { train { custom { name: "a" parameter { key: "k" } parameter { key: "k" } } } })",
      R"(a.txtpb:4:35: data.train.custom.parameter: two have the same key; remove one)"},
-    {"UnavailablePrecision", R"(@M
-@D
-train { global_batch: 8 epochs: 1 precision: BF16 }
-@O)",
-     R"(a.txtpb:3:35: train.precision (BF16) is not available in this version; leave it FP32)"},
     {"UnavailableDeterminism", R"(@M
 @D
 train { global_batch: 8 epochs: 1 determinism: LAYOUT }

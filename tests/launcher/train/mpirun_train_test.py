@@ -233,6 +233,10 @@ class MpirunTrain(unittest.TestCase):
             self.assertLessEqual(record["exposed_ms"], record["step_ms"])
             self.assertTrue(0 <= record["overlap"] <= 1)
         self.assertNotIn("overlap", self.runs[1].records()[0])
+    def test_a_precision_that_a_cpu_does_not_have(self):
+        run = Run(self.folder, 2, "half", arguments=["--set", "train.precision=FP16"])
+        self.expect_failure(run, 64, "train.precision (FP16) cannot be had on this CPU")
+        self.assertFalse(run.folder.exists())
 
     def test_a_run_folder_that_cannot_be_written(self):
         (self.folder / "file").write_text("not a folder")
