@@ -79,10 +79,10 @@ class Bench:
         return done.stdout
 
     def job(self, row, steps):
-        name, _, model, data, batch, train, parallel = row
+        _, _, model, data, batch, train, parallel = row
         data = 'tokens { files: "tokens.bin" }' if data == "TOKENS" else data
         path = self.folder / "job.txtpb"
-        path.write_text(HEAD.format(name=name, model=model, data=data, batch=batch, steps=steps,
+        path.write_text(HEAD.format(name="accuracy", model=model, data=data, batch=batch, steps=steps,
                                     train=train, parallel=parallel))
         return path
 
