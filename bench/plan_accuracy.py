@@ -4,7 +4,9 @@
     . deploy/mpi_env.sh; python3 bench/plan_accuracy.py BUILD_DIR [--memory] [--time] [--runs N]
 
 memory  jobs of more than 512 MiB a rank, on 1 and 2 ranks, for 2 steps: the peak of each rank's
-        resident memory minus what it had before the arenas (metrics.jsonl), over the plan's bytes
+        resident memory minus what it had before the arenas (metrics.jsonl), over the plan's bytes;
+        of ranks that hold the same part of the network the fullest is judged, since MPI's reductions
+        take their memory on some ranks only
 time    `trireme doctor --measure`, then the median of 20 steps of six jobs over the plan's step; of
         N runs of each, in turn with measuring, the quickest median counts
 
@@ -108,16 +110,18 @@ def report_memory(bench, bound):
         job = bench.job(row, 2)
         plan = bench.plan(job, ranks, "cpu")
         record = [r for r in bench.train(job, ranks) if "memory_peak_bytes" in r][-1]
+        fullest = {}  # by stage
         for rank in range(ranks):
             stage = rank * len(plan["classes"]) // ranks
             planned = plan["classes"][stage]["rank_bytes"]
             taken = record["memory_peak_bytes"][rank] - record["memory_before_bytes"][rank]
             off = taken / planned - 1
-            worst = max(worst, abs(off))
+            fullest[stage] = max(fullest.get(stage, -1), off)
             print(f"{row[0]:<20} {rank:>4} {planned / 2**20:>12.1f} {taken / 2**20:>12.1f} "
                   f"{off:>+8.2%}", flush=True)
             if planned < 512 * 2**20:
                 sys.exit(f"{row[0]}: the job is too small to tell")
+        worst = max(worst, *map(abs, fullest.values()))
     return worst <= bound
 
 
