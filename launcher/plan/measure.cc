@@ -216,6 +216,7 @@ std::vector<Reference> reference_networks() {
   for (const auto& [width, batch] : {std::pair<int64_t, int64_t>{64, 16},
                                      {256, 32},
                                      {256, 128},
+                                     {512, 128},
                                      {1024, 32},
                                      {1024, 256},
                                      {2048, 64}})
