@@ -4,9 +4,12 @@
     . deploy/mpi_env.sh; python3 bench/plan_accuracy.py BUILD_DIR [--memory] [--time] [--runs N]
 
 memory  jobs of more than 512 MiB a rank, on 1 and 2 ranks, for 2 steps: the peak of each rank's
-        resident memory minus what it had before the arenas (metrics.jsonl), over the plan's bytes
-time    `trireme doctor --measure`, then the median of 20 steps of six jobs over the plan's step; of
-        N runs of each, in turn with measuring, the quickest median counts
+        resident memory minus what it had before the arenas (metrics.jsonl), over the plan's bytes;
+        of ranks that hold the same part of the network the fullest is judged, since MPI's reductions
+        take their memory on some ranks only
+time    `trireme doctor --measure`, then the median of 20 steps of six jobs beside the plan's step; of
+        N rounds of both the quickest plan and the quickest median count, since other work on the
+        machine only adds
 
 Ends with 1 if a figure is further off than --memory-bound (0.02) or --time-bound (0.2). The machine
 should have nothing else to do. Standard library only.
@@ -79,10 +82,10 @@ class Bench:
         return done.stdout
 
     def job(self, row, steps):
-        name, _, model, data, batch, train, parallel = row
+        _, _, model, data, batch, train, parallel = row
         data = 'tokens { files: "tokens.bin" }' if data == "TOKENS" else data
         path = self.folder / "job.txtpb"
-        path.write_text(HEAD.format(name=name, model=model, data=data, batch=batch, steps=steps,
+        path.write_text(HEAD.format(name="accuracy", model=model, data=data, batch=batch, steps=steps,
                                     train=train, parallel=parallel))
         return path
 
@@ -108,16 +111,18 @@ def report_memory(bench, bound):
         job = bench.job(row, 2)
         plan = bench.plan(job, ranks, "cpu")
         record = [r for r in bench.train(job, ranks) if "memory_peak_bytes" in r][-1]
+        fullest = {}  # by stage
         for rank in range(ranks):
             stage = rank * len(plan["classes"]) // ranks
             planned = plan["classes"][stage]["rank_bytes"]
             taken = record["memory_peak_bytes"][rank] - record["memory_before_bytes"][rank]
             off = taken / planned - 1
-            worst = max(worst, abs(off))
+            fullest[stage] = max(fullest.get(stage, -1), off)
             print(f"{row[0]:<20} {rank:>4} {planned / 2**20:>12.1f} {taken / 2**20:>12.1f} "
                   f"{off:>+8.2%}", flush=True)
             if planned < 512 * 2**20:
                 sys.exit(f"{row[0]}: the job is too small to tell")
+        worst = max(worst, *map(abs, fullest.values()))
     return worst <= bound
 
 
@@ -137,7 +142,7 @@ def report_time(bench, bound, runs):
     print(f"{'job':<20} {'ranks':>5} {'planned ms':>11} {'measured ms':>11} {'off':>8}")
     good = True
     for name, ranks, *_ in TIME:
-        plan, took = statistics.median(planned[name]), min(measured[ranks][name])
+        plan, took = min(planned[name]), min(measured[ranks][name])
         good &= abs(plan / took - 1) <= bound
         print(f"{name:<20} {ranks:>5} {plan:>11.3f} {took:>11.3f} {plan / took - 1:>+8.1%}   "
               f"plans {' '.join(f'{x:.2f}' for x in planned[name])}; "

@@ -83,7 +83,7 @@ Session::~Session() {
 
 // By pieces: the host holds no second copy of a parameter that may be a tenth of all memory.
 void Session::initialize() {
-  constexpr int64_t kPiece = int64_t{1} << 20;
+  constexpr int64_t kPiece = int64_t{1} << 18;
   std::vector<float> values;
   for (const FlatParameter& parameter : plan_.layout.parameters) {
     const uint64_t key = random_key(plan_.seed, "init", parameter.name);

@@ -4,6 +4,7 @@
 
 #include "core/runtime/state_size.h"
 #include "launcher/data/loader.h"
+#include "parallel/calls.h"
 
 namespace trireme::launcher {
 namespace {
@@ -22,6 +23,31 @@ int64_t input_bytes(const Program& program, core::DeviceKind device) {
   for (size_t i = 0; i < program.inputs.size(); ++i)
     if (program.input_used[i]) bytes += program.graph.type(program.inputs[i]).bytes();
   return bytes * (on_gpu ? std::max(program.input_sets, 2) : program.input_sets);
+}
+
+int members_of(const parallel::Mesh& mesh, int group) {
+  if (group == parallel::kWorldGroup) return mesh.world();
+  if (group == parallel::kDataGroup) return mesh.size(parallel::Axis::kData);
+  if (group == parallel::kTensorGroup) return mesh.size(parallel::Axis::kTensor);
+  return mesh.size(parallel::Axis::kPipeline);
+}
+
+int64_t reduction_bytes(const core::SessionPlan& plan, const parallel::Mesh& mesh) {
+  int64_t largest = 0, result = 0;
+  const auto look_at = [&](const core::CallScript& script) {
+    for (const core::ScriptCall& call : script.calls) {
+      const int members = members_of(mesh, call.group);
+      if (members == 1) continue;
+      if (call.kind == core::CollectiveKind::kAllReduce) largest = std::max(largest, call.bytes());
+      if (call.kind != core::CollectiveKind::kReduceScatter) continue;
+      largest = std::max(largest, members * call.bytes());
+      result = std::max(result, call.bytes());
+    }
+  };
+  const parallel::RankScripts scripts = parallel::scripts_of(plan);
+  look_at(scripts.train);
+  if (scripts.eval) look_at(*scripts.eval);
+  return largest + result;
 }
 
 }  // namespace
@@ -56,7 +82,8 @@ Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
            {"batches", inputs}}};
 }
 
-Ledger host_ledger_of(const core::SessionPlan& plan, int data_ranks) {
+Ledger host_ledger_of(const core::SessionPlan& plan, const parallel::Mesh& mesh,
+                      core::DeviceKind device) {
   const auto batch_bytes = [](const Program& program) {
     int64_t bytes = 0;
     for (core::ValueId id : program.inputs) bytes += program.graph.type(id).bytes();
@@ -66,8 +93,10 @@ Ledger host_ledger_of(const core::SessionPlan& plan, int data_ranks) {
   int64_t state = 0;
   for (const core::FlatParameter& parameter : plan.layout.parameters)
     state += parameter.elements * (1 + (parameter.trained ? moment_count(plan.optimizer) : 0));
+  const int data_ranks = mesh.size(parallel::Axis::kData);
   return {{{"batches read ahead", Loader::kBuffers * batches},
-           {"copy to be saved", state * core::size_of(core::DType::kF32) / data_ranks}}};
+           {"copy to be saved", state * core::size_of(core::DType::kF32) / data_ranks},
+           {"reductions", device == core::DeviceKind::kCpu ? reduction_bytes(plan, mesh) : 0}}};
 }
 
 }  // namespace trireme::launcher

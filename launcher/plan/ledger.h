@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/runtime/session.h"
+#include "parallel/mesh.h"
 
 namespace trireme::launcher {
 
@@ -23,8 +24,10 @@ struct Ledger {
 
 Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device);
 
-// What the process takes besides: the loaders' batches, and the copy of the state that checkpoints
-// are written from, which the data ranks share.
-Ledger host_ledger_of(const core::SessionPlan& plan, int data_ranks);
+// What the process takes besides: the loaders' batches; the copy of the state that checkpoints are
+// written from, which the data ranks share; and, on CPUs, what MPI's reductions take while they
+// run: as much as the largest of them has, and a reduce_scatter's result once more.
+Ledger host_ledger_of(const core::SessionPlan& plan, const parallel::Mesh& mesh,
+                      core::DeviceKind device);
 
 }  // namespace trireme::launcher

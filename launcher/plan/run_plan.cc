@@ -77,7 +77,7 @@ class Planner {
                                      request_.device.kind, request_.factories)};
     c.layers = layers_of(c.plan.train);
     c.memory = ledger_of(c.plan, request_.device.kind);
-    c.host = host_ledger_of(c.plan, mesh().size(Axis::kData));
+    c.host = host_ledger_of(c.plan, mesh(), request_.device.kind);
     plan_.classes.push_back(std::move(c));
   }
 

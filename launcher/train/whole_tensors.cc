@@ -19,7 +19,7 @@ namespace {
 // rank holds nothing, gives the bits that the holders have, whoever and however many they are.
 constexpr int32_t kNotHeld = std::numeric_limits<int32_t>::min();
 
-constexpr int64_t kPieceElements = int64_t{1} << 20;
+constexpr int64_t kPieceElements = int64_t{1} << 17;
 
 // Writes what this rank holds of elements [begin, begin + bits.size()) of a parameter into place.
 void place_held(const core::Session& session, const core::FlatParameter& parameter,

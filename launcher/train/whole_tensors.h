@@ -12,7 +12,7 @@ namespace trireme::launcher {
 
 // Every parameter, or the gradient of every trained one as the last update saw it, in the order of
 // SessionPlan::whole, into a safetensors file that rank 0 of `group`, which is all ranks of the
-// session, writes. Piece by piece: a few MiB of memory, whatever the network. Collective, over
+// session, writes. Piece by piece: a MiB or two of memory, whatever the network. Collective, over
 // CPUs; if rank 0 cannot write, all throw (launcher/base/agreement.h).
 void write_whole_tensors(comm::Communicator& group, const core::Session& session,
                          core::StateBuffer buffer, const std::filesystem::path& path,

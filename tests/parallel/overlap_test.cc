@@ -1,7 +1,7 @@
 // The share of communication that hides behind computing, where it is known: ranks as threads over
 // a transport that takes latency + bytes / bandwidth for each call, and ops that take a stated
 // time. What the executor measures and what the simulator predicts are both held to it. All times
-// are sleeps of tens of milliseconds, so a loaded machine changes little.
+// are sleeps of a fifth of a second, of which a loaded machine changes little.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -175,23 +175,27 @@ core::SimRankTimes predicted(const Case& c) {
   return core::simulate(world).ranks[0];
 }
 
+// Shares of time: what the machine does besides makes pieces some milliseconds late.
+bool is_near(const CommunicationTimes& got, const Case& c) {
+  return std::abs(got.overlap() - c.overlap()) < 0.05 &&
+         std::abs(got.exposed / c.exposed() - 1) < 0.1 &&
+         std::abs(got.seconds / c.communication() - 1) < 0.1;
+}
+
 TEST(Overlap, IsWhatLatencyAndBandwidthMakeIt) {
   // Transfers that all but the last hide, that are as long as computing, that are longer, and one
   // that has nothing to hide behind.
   for (const Case& c :
-       {Case{4, 0.06, 0.04}, Case{3, 0.05, 0.05}, Case{4, 0.03, 0.06}, Case{1, 0.02, 0.05}}) {
+       {Case{4, 0.2, 0.15}, Case{3, 0.15, 0.15}, Case{4, 0.1, 0.2}, Case{1, 0.02, 0.2}}) {
     const core::SimRankTimes times = predicted(c);
     EXPECT_NEAR(times.exposed, c.exposed(), 1e-6);
     EXPECT_NEAR(times.overlap(), c.overlap(), 1e-6);
-    CommunicationTimes got;
+    CommunicationTimes got = measured(c);
     // A machine that is busy with other things makes single tries late; never all of them.
-    for (int tries = 0; tries < 8; ++tries) {
-      got = measured(c);
-      if (std::abs(got.overlap() - c.overlap()) < 0.03) break;
-    }
-    EXPECT_NEAR(got.overlap(), c.overlap(), 0.05) << c.transfer;
-    EXPECT_NEAR(got.exposed, c.exposed(), 0.1 * c.exposed()) << c.transfer;
-    EXPECT_NEAR(got.seconds, c.communication(), 0.1 * c.communication()) << c.transfer;
+    for (int tries = 1; tries < 10 && !is_near(got, c); ++tries) got = measured(c);
+    EXPECT_TRUE(is_near(got, c)) << "overlap " << got.overlap() << " for " << c.overlap()
+                                 << ", exposed " << got.exposed << " for " << c.exposed()
+                                 << ", under way " << got.seconds << " for " << c.communication();
   }
 }
 
