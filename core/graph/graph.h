@@ -96,6 +96,7 @@ class Graph {
   ValueId append(Value value) { return new_value(std::move(value)); }
   NodeId append(Node node);
   void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
+  void set_block_of(NodeId id, std::string block) { nodes_[id].block = std::move(block); }
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }

@@ -24,6 +24,20 @@ class Recomputer {
     insert_copies();
   }
 
+  std::vector<BlockStash> stashes() {
+    find_readers();
+    std::vector<BlockStash> stashes;
+    for (const std::string& block : blocks_of(graph_)) {
+      BlockStash stash{.block = block};
+      for (ValueId id : kept_for_backward(block)) {
+        stash.chunk = graph_.node(graph_.value(id).producer).chunk;
+        stash.bytes += graph_.type(id).bytes();
+      }
+      if (stash.bytes > 0) stashes.push_back(std::move(stash));
+    }
+    return stashes;
+  }
+
  private:
   static bool is_forward(const Node& node) { return node.phase == Phase::kForward; }
 
@@ -43,6 +57,16 @@ class Recomputer {
     const NodeId producer = graph_.value(id).producer;
     return producer != kNoNode && is_forward(graph_.node(producer)) &&
            graph_.node(producer).block == block;
+  }
+
+  std::set<ValueId> kept_for_backward(const std::string& block) const {
+    std::set<ValueId> values;
+    for (const Node& node : graph_.nodes_) {
+      if (is_forward(node)) continue;
+      for (ValueId input : node.inputs)
+        if (is_inner(input, block)) values.insert(input);
+    }
+    return values;
   }
 
   void copy_block(const std::string& block) {
@@ -103,6 +127,11 @@ class Recomputer {
   std::vector<bool> kept_;  // by value: read by forward nodes outside of its block
   std::map<NodeId, std::vector<Node>> copies_before_;
 };
+
+std::vector<BlockStash> stashes_of(const Graph& graph) {
+  Graph copy = graph;
+  return Recomputer(copy).stashes();
+}
 
 void recompute(Graph& graph, const std::set<std::string>& blocks) { Recomputer(graph).run(blocks); }
 

@@ -2,7 +2,9 @@
 
 #include "launcher/cli/commands.h"
 #include "launcher/job/load.h"
+#include "launcher/plan/fit.h"
 #include "launcher/train/data_shapes.h"
+#include "launcher/train/remarks.h"
 #include "launcher/train/training_plan.h"
 #include "launcher/train/whole_tensors.h"
 
@@ -12,12 +14,19 @@ void validate_job(const JobArguments& arguments, const Extensions& extensions) {
   const LoadedJob job = load_job(arguments.job, arguments.sets);
   const DataShapes data = inspect_data(job.options.data, extensions.datasets);
   const RunShape run = shape_run(job.options, data, arguments.world);
+  const int64_t limit = arena_limit(job.options, 0);
   const core::SessionPlan plan =
-      plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models);
+      plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models, limit);
+  if (limit > 0) {  // every stage's, then
+    const PlanRequest request{job.options, data, extensions.models, arguments.world,
+                              core::find_device("cpu")};
+    check_memory(make_run_plan(request), request);
+  }
   fmt::print("{}: ok; {} parameters, {} steps of {} samples on {} rank{}\n", arguments.job.string(),
              parameter_count(plan), run.total_steps, run.batch.global_batch, arguments.world,
              arguments.world == 1 ? "" : "s");
-  fmt::print("{}", explain_stages(job.options, data, run, extensions.models));
+  for (const std::string& remark : remarks_on(job.options, run)) fmt::print("{}\n", remark);
+  fmt::print("{}", explain_stages(job.options, data, run, extensions.models, limit));
 }
 
 }  // namespace trireme::launcher

@@ -53,7 +53,9 @@ class Planner {
   explicit Planner(const PlanRequest& request)
       : request_(request),
         plan_{.shape = shape_run(request.job, request.data, request.world),
-              .device = request.device} {}
+              .device = request.device} {
+    plan_.arena_limit = arena_limit(request.job, request.device.arena_bytes());
+  }
 
   RunPlan run() {
     for (int stage = 0; stage < mesh().size(Axis::kPipeline); ++stage) add_class(stage);
@@ -73,7 +75,7 @@ class Planner {
   void add_class(int stage) {
     RankClass c{.stage = stage,
                 .plan = plan_session(request_.job, request_.data, plan_.shape, rank_of(stage),
-                                     request_.device.kind, request_.factories)};
+                                     request_.device.kind, request_.factories, plan_.arena_limit)};
     c.layers = layers_of(c.plan.train);
     c.memory = ledger_of(c.plan, request_.device.kind);
     plan_.classes.push_back(std::move(c));
@@ -191,11 +193,13 @@ class Planner {
 
 }  // namespace
 
-int64_t RunPlan::rank_bytes() const {
+int64_t RunPlan::arena_bytes() const {
   int64_t most = 0;
   for (const RankClass& c : classes) most = std::max(most, c.memory.total());
-  return most + device.outside_bytes;
+  return most;
 }
+
+int64_t RunPlan::rank_bytes() const { return arena_bytes() + device.outside_bytes; }
 
 double RunPlan::mfu() const {
   if (peak_flops <= 0 || step_seconds <= 0) return 0;

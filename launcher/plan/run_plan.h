@@ -44,9 +44,11 @@ struct RunPlan {
   int64_t parameters = 0;                         // of the network, each once
   int64_t step_flops = 0;  // of the global batch, forward and backward, nothing twice
   double step_seconds = 0;
-  double peak_flops = 0;  // of one rank, at the job's precision
+  double peak_flops = 0;    // of one rank, at the job's precision
+  int64_t arena_limit = 0;  // of one rank, the job's or the device's; 0: none
 
-  // Of the class that needs most, with what lies outside the arenas.
+  // Of the class that needs most; rank_bytes with what lies outside the arenas.
+  int64_t arena_bytes() const;
   int64_t rank_bytes() const;
   double mfu() const;
 };

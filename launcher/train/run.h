@@ -39,7 +39,9 @@ class Run {
   void load_data();
   bool open_folder();
   void make_session();
+  std::string memory_of_stages();
   void start_or_resume();
+  void load_initial();
   void open_reports();
   void announce();
   void make_saver();
@@ -61,6 +63,7 @@ class Run {
   std::optional<Resume> resume_;
   Counters counters_;
   std::optional<DistributedSession> distributed_;
+  std::string memory_note_;  // of rank 0
   std::optional<MetricsLog> metrics_;
   std::optional<Progress> progress_;
   std::optional<Saver> saver_;
