@@ -51,12 +51,21 @@ class Recomputer {
       }
   }
 
+  // A loss or metric would be counted twice.
+  bool makes_sum(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId output) {
+      if (output == kNoValue) return false;
+      const Role role = graph_.value(output).role;
+      return role == Role::kLoss || role == Role::kMetric;
+    });
+  }
+
   // Whether the value is made in the block and kept by nobody else.
   bool is_inner(ValueId id, const std::string& block) const {
     if (id == kNoValue || kept_[id] || graph_.value(id).role != Role::kActivation) return false;
     const NodeId producer = graph_.value(id).producer;
     return producer != kNoNode && is_forward(graph_.node(producer)) &&
-           graph_.node(producer).block == block;
+           graph_.node(producer).block == block && !makes_sum(graph_.node(producer));
   }
 
   std::set<ValueId> kept_for_backward(const std::string& block) const {
@@ -100,8 +109,10 @@ class Recomputer {
     for (ValueId& output : node.outputs) {
       Value value = graph_.value(output);
       value.name += "/again";
-      output = copies[output] = graph_.new_value(std::move(value));
+      const ValueId made = graph_.new_value(std::move(value));
       kept_.push_back(true);  // a copy is not copied again
+      if (is_inner(output, node.block)) copies[output] = made;
+      output = made;
     }
     return node;
   }

@@ -70,6 +70,10 @@ void Run::load_job_file() {
 void Run::load_data() {
   data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
   run_ = shape_run(job_.options, shapes_of(data_), world_.size());
+  // Whatever is wrong with the layout is told before there is a run folder: another job could not
+  // have it.
+  plan_session(job_.options, shapes_of(data_), *run_, world_.rank(), core::DeviceKind::kCpu,
+               extensions_.models);
 }
 
 ExitCode Run::train_and_save() {

@@ -101,7 +101,7 @@ int64_t largest_chunk(const Partition& cut) {
 }
 
 TEST(Partition, WhatNoCutKeepsIsComeNearTo) {
-  const core::Graph graph = test::stage_net(StageNet::kDense, 64);
+  const core::Graph graph = test::stage_net(StageNet::kSkips, 64);
   PartitionOptions options{.stages = 2, .stashes = {2, 1}};
   int64_t smallest = largest_chunk(partition(graph, options));
   for (const std::string end : {"stem", "block0", "block1", "block2", "block3", "neck"}) {
@@ -114,7 +114,7 @@ TEST(Partition, WhatNoCutKeepsIsComeNearTo) {
 }
 
 TEST(Partition, BlocksThatAreComputedAgainStashWhatLeavesThem) {
-  const core::Graph graph = test::stage_net(StageNet::kDense, 64);
+  const core::Graph graph = test::stage_net(StageNet::kSkips, 64);
   using Recompute = PartitionOptions::Recompute;
   PartitionOptions options{.stages = 2, .stashes = {2, 1}};
   const int64_t kept = largest_chunk(partition(graph, options));

@@ -71,7 +71,7 @@ TEST(BadLayouts, AreToldInOneLineAtTheField) {
        "with ONE_F_ONE_B it must be 1"},
       {kGpt, 3, "pipeline: 3 pipeline_schedule: INTERLEAVED",
        "a.txtpb:5:24: parallel.pipeline_schedule INTERLEAVED expects a data rank's micro-batches "
-       "(8) to be a multiple of parallel.pipeline (3); nearest: 6 or 9 (of train.micro_batch, "
+       "(8) to be a multiple of parallel.pipeline (3); nearest: 6, 9 (of train.micro_batch, "
        "train.global_batch and parallel.data), or take ONE_F_ONE_B"},
       {kGpt, 2, "pipeline: 2 stages: \"block9\"",
        "a.txtpb:5:24: parallel.stages: no stage can end with 'block9'; it may be one of: "
