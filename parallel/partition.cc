@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "core/base/error.h"
@@ -147,6 +148,14 @@ void check_layers(const Chain& chain, const PartitionOptions& options) {
       std::max(1, most / options.stages));
 }
 
+// With cuts between blocks alone, if those are enough: few, so that many limits can be tried.
+Chain between_blocks(Chain chain, int chunks) {
+  std::vector<CutPoint> borders;
+  std::ranges::copy_if(chain.cuts, std::back_inserter(borders), &CutPoint::border);
+  if (std::ssize(borders) >= chunks - 1) chain.cuts = std::move(borders);
+  return chain;
+}
+
 // The smallest limit, to within 1 %, that some cut keeps.
 int64_t tightest_limit(const Chain& chain, CutRules rules) {
   int64_t low = rules.memory_limit, high = 2 * low;
@@ -166,14 +175,16 @@ std::vector<int> cut_by_cost(const Chain& chain, const PartitionOptions& options
   check_layers(chain, options);
   CutRules rules{.chunks = options.chunks(), .stashes = options.stashes};
   rules.memory_limit = options.memory_limit / options.virtual_stages;
-  CutChoice choice = best_cuts(chain, rules);
-  if (!choice.feasible) {
-    rules.memory_limit = tightest_limit(chain, rules);
-    choice = best_cuts(chain, rules);
-  }
-  std::vector<int> positions;
-  for (int cut : choice.cuts) positions.push_back(chain.cuts[cut].position);
-  return positions;
+  const auto positions_of = [](const Chain& of, const CutChoice& choice) {
+    std::vector<int> positions;
+    for (int cut : choice.cuts) positions.push_back(of.cuts[cut].position);
+    return positions;
+  };
+  if (const CutChoice choice = best_cuts(chain, rules); choice.feasible)
+    return positions_of(chain, choice);
+  const Chain coarse = between_blocks(chain, rules.chunks);
+  rules.memory_limit = tightest_limit(coarse, rules);
+  return positions_of(coarse, best_cuts(coarse, rules));
 }
 
 // Whether blocks are computed again at the limit.
@@ -181,8 +192,9 @@ bool recomputes(const Graph& forward, const PartitionOptions& options) {
   using Recompute = PartitionOptions::Recompute;
   if (options.recompute != Recompute::kIfNeeded) return options.recompute == Recompute::kAll;
   if (options.memory_limit == 0 || !options.ends.empty()) return false;
-  const Chain kept = ChainBuilder(forward, options.copies, false).build();
+  Chain kept = ChainBuilder(forward, options.copies, false).build();
   check_layers(kept, options);
+  kept = between_blocks(std::move(kept), options.chunks());
   CutRules rules{.chunks = options.chunks(), .stashes = options.stashes};
   rules.memory_limit = options.memory_limit / options.virtual_stages;
   return !best_cuts(kept, rules).feasible;

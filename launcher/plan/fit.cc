@@ -12,6 +12,7 @@ constexpr int kMostRanks = 8;  // times the job's, that changes are tried with
 
 std::string in_bytes(int64_t bytes) {
   const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  if (mebibytes < 1) return fmt::format("{:.1f} KiB", mebibytes * 1024);
   return mebibytes < 1024 ? fmt::format("{:.1f} MiB", mebibytes)
                           : fmt::format("{:.2f} GiB", mebibytes / 1024);
 }
