@@ -14,10 +14,11 @@ void validate_job(const JobArguments& arguments, const Extensions& extensions) {
   const LoadedJob job = load_job(arguments.job, arguments.sets);
   const DataShapes data = inspect_data(job.options.data, extensions.datasets);
   const RunShape run = shape_run(job.options, data, arguments.world);
-  const int64_t limit = arena_limit(job.options, 0);
+  const MemoryLimit limit = memory_limit(arena_limit(job.options, 0), job.options, data, run,
+                                         core::DeviceKind::kCpu, extensions.models);
   const core::SessionPlan plan =
       plan_session(job.options, data, run, 0, core::DeviceKind::kCpu, extensions.models, limit);
-  if (limit > 0) {  // every stage's, then
+  if (limit.arenas > 0) {  // every stage's, then
     const PlanRequest request{job.options, data, extensions.models, arguments.world,
                               core::find_device("cpu")};
     check_memory(make_run_plan(request), request);

@@ -55,6 +55,8 @@ class Planner {
         plan_{.shape = shape_run(request.job, request.data, request.world),
               .device = request.device} {
     plan_.arena_limit = arena_limit(request.job, request.device.arena_bytes());
+    limit_ = memory_limit(plan_.arena_limit, request.job, request.data, plan_.shape,
+                          request.device.kind, request.factories);
   }
 
   RunPlan run() {
@@ -75,7 +77,7 @@ class Planner {
   void add_class(int stage) {
     RankClass c{.stage = stage,
                 .plan = plan_session(request_.job, request_.data, plan_.shape, rank_of(stage),
-                                     request_.device.kind, request_.factories, plan_.arena_limit)};
+                                     request_.device.kind, request_.factories, limit_)};
     c.layers = layers_of(c.plan.train);
     c.memory = ledger_of(c.plan, request_.device.kind);
     plan_.classes.push_back(std::move(c));
@@ -189,6 +191,7 @@ class Planner {
 
   const PlanRequest& request_;
   RunPlan plan_;
+  MemoryLimit limit_;
 };
 
 }  // namespace

@@ -56,10 +56,11 @@ DistributedSession::DistributedSession(
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
   const core::DeviceModel model = model_of(*device_, free_bytes(group, *device_, share_gpu));
-  arena_limit_ = launcher::arena_limit(job, model.arena_bytes());
   core::SessionPlan plan;
   agree(group, [&] {
-    plan = plan_session(job, data, run, world.rank(), device_->kind(), factories, arena_limit_);
+    limit_ = memory_limit(arena_limit(job, model.arena_bytes()), job, data, run, device_->kind(),
+                          factories);
+    plan = plan_session(job, data, run, world.rank(), device_->kind(), factories, limit_);
     check_memory(plan, run.mesh.coordinate(world.rank(), parallel::Axis::kPipeline),
                  {job, data, factories, world.size(), model});
   });

@@ -27,15 +27,15 @@ class DistributedSession {
 
   core::Device& device() { return *device_; }
   core::Session& session() { return *session_; }
-  // Bytes that a rank's arenas may take, the same on all; 0: no limit.
-  int64_t arena_limit() const { return arena_limit_; }
+  // Of a rank, the same on all.
+  const MemoryLimit& limit() const { return limit_; }
 
  private:
   std::unique_ptr<core::Device> device_;
   std::unique_ptr<comm::Communicator> nccl_;
   std::optional<parallel::MeshGroups> groups_;
   comm::GroupTransport transport_;
-  int64_t arena_limit_ = 0;
+  MemoryLimit limit_;
   std::unique_ptr<core::Session> session_;
 };
 

@@ -128,7 +128,7 @@ std::string Run::memory_of_stages() {
     if (run_->mesh.first_of_stage(rank) != rank) continue;
     const int64_t* of = &all[rank * sent.size()];
     const std::string words = in_words({static_cast<int>(of[0]), static_cast<int>(of[1]), of[2]},
-                                       job_.options, distributed_->arena_limit());
+                                       job_.options, distributed_->limit().arenas);
     if (words.empty()) return "";
     const int stage = run_->mesh.coordinate(rank, parallel::Axis::kPipeline);
     const bool several = run_->mesh.size(parallel::Axis::kPipeline) > 1;
@@ -196,7 +196,7 @@ void Run::announce() {
       run_->batch.micro_batches == 1 ? "" : "es", run_->batch.micro_batch, run_->total_steps,
       static_cast<double>(session().arena_bytes()) / (1 << 20), folder_->path().string()));
   const std::string stages = explain_stages(job_.options, shapes_of(data_), *run_,
-                                            extensions_.models, distributed_->arena_limit());
+                                            extensions_.models, distributed_->limit());
   for (const std::string& remark : remarks_on(job_.options, *run_)) progress_->note(remark);
   if (!memory_note_.empty()) progress_->note(memory_note_);
   if (!stages.empty()) progress_->note(stages.substr(0, stages.size() - 1));

@@ -41,7 +41,10 @@ struct Planned {
   int world = 1;
 
   core::SessionPlan plan(int rank, int64_t limit) const {  // in bytes, which the job has in MiB
-    return plan_session(job, data, shape, rank, core::DeviceKind::kCpu, factories, limit);
+    return plan_session(job, data, shape, rank, core::DeviceKind::kCpu, factories, of(limit));
+  }
+  MemoryLimit of(int64_t limit) const {
+    return memory_limit(limit, job, data, shape, core::DeviceKind::kCpu, factories);
   }
   MemoryUse use(int rank, int64_t limit) const {
     return memory_use(plan(rank, limit), core::DeviceKind::kCpu);
@@ -51,7 +54,7 @@ struct Planned {
     std::vector<int64_t> bytes;
     for (int blocks = 0, all = 0; blocks <= all; ++blocks) {
       const core::SessionPlan plan = plan_recomputing(blocks, job, data, shape, rank,
-                                                      core::DeviceKind::kCpu, factories, limit);
+                                                      core::DeviceKind::kCpu, factories, of(limit));
       bytes.push_back(memory_use(plan, core::DeviceKind::kCpu).arena_bytes);
       all = plan.blocks;
     }
