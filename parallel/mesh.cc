@@ -23,8 +23,11 @@ Mesh::Mesh(Layout layout, int world) : sizes_{layout.tensor, layout.data, layout
     if (world % known != 0)
       fail(
           "parallel: {} ranks do not divide by {} (the product of the sizes that are set); nearest "
-          "worlds: {}, {}",
-          world, known, world / known * known, (world / known + 1) * known);
+          "worlds: {}",
+          world, known,
+          world < known
+              ? fmt::format("{}", known)
+              : fmt::format("{}, {}", world / known * known, (world / known + 1) * known));
     sizes_[left] = world / known;
   } else if (known != world) {
     fail(
@@ -43,6 +46,10 @@ int Mesh::group(int rank, Axis axis) const {
   int stride = 1;
   for (size_t before = 0; before < static_cast<size_t>(axis); ++before) stride *= sizes_[before];
   return rank % stride + rank / (stride * size(axis)) * stride;
+}
+
+int Mesh::first_of_stage(int rank) const {
+  return coordinate(rank, Axis::kPipeline) * size(Axis::kTensor) * size(Axis::kData);
 }
 
 std::string Mesh::str() const {

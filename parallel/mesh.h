@@ -35,6 +35,8 @@ class Mesh {
   int coordinate(int rank, Axis axis) const;
   // The number of the group of ranks that differ from `rank` along `axis` only.
   int group(int rank, Axis axis) const;
+  // The first rank of that rank's pipeline stage.
+  int first_of_stage(int rank) const;
   std::string str() const;  // "data 4 x tensor 1 x pipeline 1"
 
  private:

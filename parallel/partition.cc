@@ -1,6 +1,9 @@
 #include "parallel/partition.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
@@ -31,7 +34,8 @@ double cost_of(const Graph& graph, const Node& node) {
 
 class ChainBuilder {
  public:
-  ChainBuilder(const Graph& forward, int moments) : graph_(forward), moments_(moments) {}
+  ChainBuilder(const Graph& forward, double copies, bool recomputed)
+      : graph_(forward), copies_(copies), recomputed_(recomputed) {}
 
   Chain build() {
     count_nodes();
@@ -48,6 +52,7 @@ class ChainBuilder {
 
   void count_nodes() {
     views_of_inputs_.assign(graph_.values().size(), false);
+    const std::vector<bool> leaves = leaves_its_block();
     for (const Node& node : graph_.nodes()) {
       const int view = node.op->view_of();
       if (view >= 0 && is_batch(node.inputs[view])) views_of_inputs_[node.outputs[0]] = true;
@@ -56,11 +61,26 @@ class ChainBuilder {
         if (input != kNoValue && graph_.value(input).role == Role::kParameter)
           parameters += graph_.type(input).bytes();
       for (ValueId output : node.outputs)
-        if (graph_.value(output).role == Role::kActivation && view < 0)
+        if (graph_.value(output).role == Role::kActivation && view < 0 &&
+            (!recomputed_ || leaves[output]))
           stash += graph_.type(output).bytes();
-      chain_.fixed_bytes.push_back(parameters * (2 + moments_));
+      chain_.fixed_bytes.push_back(std::llround(static_cast<double>(parameters) * copies_));
       chain_.stash_bytes.push_back(stash);
     }
+  }
+
+  // By value: whether it is read outside of the block that makes it, or made outside of all.
+  std::vector<bool> leaves_its_block() const {
+    std::vector<bool> leaves(graph_.values().size(), false);
+    for (const Node& node : graph_.nodes()) {
+      if (node.block.empty())
+        for (ValueId output : node.outputs) leaves[output] = true;
+      for (ValueId input : node.inputs)
+        if (input != kNoValue && graph_.value(input).producer != kNoNode &&
+            graph_.node(graph_.value(input).producer).block != node.block)
+          leaves[input] = true;
+    }
+    return leaves;
   }
 
   // Backward nodes have their forward node's chunk: number those apart for once.
@@ -109,7 +129,8 @@ class ChainBuilder {
   }
 
   const Graph& graph_;
-  int moments_;
+  double copies_;
+  bool recomputed_;
   std::vector<bool> views_of_inputs_;  // by value
   Chain chain_;
 };
@@ -127,19 +148,56 @@ void check_layers(const Chain& chain, const PartitionOptions& options) {
       std::max(1, most / options.stages));
 }
 
+// With cuts between blocks alone, if those are enough: few, so that many limits can be tried.
+Chain between_blocks(Chain chain, int chunks) {
+  std::vector<CutPoint> borders;
+  std::ranges::copy_if(chain.cuts, std::back_inserter(borders), &CutPoint::border);
+  if (std::ssize(borders) >= chunks - 1) chain.cuts = std::move(borders);
+  return chain;
+}
+
+// The smallest limit, to within 1 %, that some cut keeps.
+int64_t tightest_limit(const Chain& chain, CutRules rules) {
+  int64_t low = rules.memory_limit, high = 2 * low;
+  const auto feasible = [&](int64_t limit) {
+    rules.memory_limit = limit;
+    return best_cuts(chain, rules).feasible;
+  };
+  while (!feasible(high)) low = std::exchange(high, 2 * high);
+  while (high - low > high / 100) {
+    const int64_t middle = low + (high - low) / 2;
+    (feasible(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
 std::vector<int> cut_by_cost(const Chain& chain, const PartitionOptions& options) {
   check_layers(chain, options);
   CutRules rules{.chunks = options.chunks(), .stashes = options.stashes};
   rules.memory_limit = options.memory_limit / options.virtual_stages;
-  const CutChoice choice = best_cuts(chain, rules);
-  if (!choice.feasible)
-    fail(
-        "parallel.pipeline ({}): no cut of the network into {} chunks keeps every stage within {} "
-        "MiB; use more stages or a smaller train.micro_batch",
-        options.stages, options.chunks(), options.memory_limit >> 20);
-  std::vector<int> positions;
-  for (int cut : choice.cuts) positions.push_back(chain.cuts[cut].position);
-  return positions;
+  const auto positions_of = [](const Chain& of, const CutChoice& choice) {
+    std::vector<int> positions;
+    for (int cut : choice.cuts) positions.push_back(of.cuts[cut].position);
+    return positions;
+  };
+  if (const CutChoice choice = best_cuts(chain, rules); choice.feasible)
+    return positions_of(chain, choice);
+  const Chain coarse = between_blocks(chain, rules.chunks);
+  rules.memory_limit = tightest_limit(coarse, rules);
+  return positions_of(coarse, best_cuts(coarse, rules));
+}
+
+// Whether blocks are computed again at the limit.
+bool recomputes(const Graph& forward, const PartitionOptions& options) {
+  using Recompute = PartitionOptions::Recompute;
+  if (options.recompute != Recompute::kIfNeeded) return options.recompute == Recompute::kAll;
+  if (options.memory_limit == 0 || !options.ends.empty()) return false;
+  Chain kept = ChainBuilder(forward, options.copies, false).build();
+  check_layers(kept, options);
+  kept = between_blocks(std::move(kept), options.chunks());
+  CutRules rules{.chunks = options.chunks(), .stashes = options.stashes};
+  rules.memory_limit = options.memory_limit / options.virtual_stages;
+  return !best_cuts(kept, rules).feasible;
 }
 
 bool belongs_to(const Node& node, const std::string& name) {
@@ -176,9 +234,12 @@ std::vector<int> cut_by_names(const Graph& graph, const Chain& chain,
                               const PartitionOptions& options) {
   if (static_cast<int>(options.ends.size()) != options.chunks() - 1)
     fail(
-        "parallel.stages names {} layers, but {} stages x {} virtual stages need {}: the last "
-        "layer or block of each but the last",
-        options.ends.size(), options.stages, options.virtual_stages, options.chunks() - 1);
+        "parallel.stages expects {} of the network's layers or blocks, the last of each of {} "
+        "stages{} but the last, got {}",
+        options.chunks() - 1, options.stages,
+        options.virtual_stages > 1 ? fmt::format(" x {} chunks", options.virtual_stages)
+                                   : std::string(),
+        options.ends.size());
   std::vector<int> positions;
   for (const std::string& name : options.ends) {
     const int position = behind(graph, name);
@@ -206,7 +267,7 @@ class Reporter {
     const int stashes = options_.stashes.empty() ? 1 : options_.stashes[chunk];
     for (int node = begin; node < end; ++node) {
       report.cost += chain_.cost[node] / total;
-      report.parameters += chain_.fixed_bytes[node] / (2 + options_.moments) / 4;
+      report.parameters += parameters_of(graph_.node(node));
       report.memory_bytes += chain_.fixed_bytes[node] + stashes * chain_.stash_bytes[node];
     }
     const auto cut = std::ranges::find(chain_.cuts, end, &CutPoint::position);
@@ -215,6 +276,14 @@ class Reporter {
   }
 
  private:
+  int64_t parameters_of(const Node& node) const {
+    int64_t elements = 0;
+    for (ValueId input : node.inputs)
+      if (input != kNoValue && graph_.value(input).role == Role::kParameter)
+        elements += graph_.type(input).elements();
+    return elements;
+  }
+
   const Graph& graph_;
   const Chain& chain_;
   const PartitionOptions& options_;
@@ -228,7 +297,7 @@ std::string in_bytes(int64_t bytes) {
 }  // namespace
 
 Partition partition(const Graph& forward, const PartitionOptions& options) {
-  const Chain chain = ChainBuilder(forward, options.moments).build();
+  const Chain chain = ChainBuilder(forward, options.copies, recomputes(forward, options)).build();
   std::vector<int> ends =
       options.ends.empty() ? cut_by_cost(chain, options) : cut_by_names(forward, chain, options);
   ends.push_back(static_cast<int>(forward.nodes().size()));

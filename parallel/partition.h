@@ -18,9 +18,12 @@ struct PartitionOptions {
   std::vector<std::string>
       ends;                  // the last layer or block of each chunk but the last; none: by cost
   std::vector<int> stashes;  // micro-batches in flight, by chunk; none: 1 each
-  int moments = 2;           // of the optimizer, for the memory
-  int64_t memory_limit = 0;  // bytes of parameters, what mirrors them, and stashes of one stage;
-                             // 0: none
+  double copies = 4;  // of a parameter that a rank holds: its gradient, moments, itself, or parts
+  // Bytes of parameters, their copies and stashes of one stage, an estimate; 0: none. Kept if some
+  // cut keeps it, else come as near to as can be: what fits is for the plan's own bytes to say.
+  int64_t memory_limit = 0;
+  // Whether blocks are computed again: never, only if the limit cannot be kept otherwise, or all.
+  enum class Recompute : uint8_t { kNone, kIfNeeded, kAll } recompute = Recompute::kNone;
 
   int chunks() const { return stages * virtual_stages; }
 };
@@ -41,7 +44,7 @@ struct Partition {
 };
 
 // Throws InvalidArgument, with the nearest values or names that fit: too few layers for the chunks,
-// no cut within the memory limit, names that are not the network's or not in its order.
+// names that are not the network's or not in its order.
 Partition partition(const core::Graph& forward, const PartitionOptions& options);
 
 void set_chunks(core::Graph& forward, const Partition& partition);

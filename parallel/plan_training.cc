@@ -1,8 +1,12 @@
 #include "parallel/plan_training.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
 #include "core/graph/precision.h"
+#include "core/graph/layer_groups.h"
 #include "core/graph/recompute.h"
 #include "core/program/build.h"
 #include "parallel/data_sharding.h"
@@ -79,9 +83,16 @@ void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& m
   plan.sample_offset = options.batch.offset(mesh.coordinate(options.rank, Axis::kData));
 }
 
-void recompute_blocks(Graph& graph) {
-  const std::vector<std::string> blocks = core::blocks_of(graph);
-  core::recompute(graph, {blocks.begin(), blocks.end()});
+// Of a stage whose chunks have so many slots: blocks in the order in which computing them again
+// frees the most.
+std::vector<std::string> blocks_by_gain(const Graph& graph, const std::vector<int>& slots) {
+  std::vector<core::BlockStash> stashes = core::stashes_of(graph);
+  std::ranges::stable_sort(stashes, std::greater{}, [&](const core::BlockStash& stash) {
+    return stash.bytes * slots[stash.chunk];
+  });
+  std::vector<std::string> names;
+  for (core::BlockStash& stash : stashes) names.push_back(std::move(stash.block));
+  return names;
 }
 
 TensorOptions tensor_options(const Mesh& mesh, const TrainingOptions& options) {
@@ -91,10 +102,19 @@ TensorOptions tensor_options(const Mesh& mesh, const TrainingOptions& options) {
           .sequence = options.sequence};
 }
 
+// Throws with the field that is at fault.
+Graph shard(const Graph& forward, const TensorOptions& options) {
+  try {
+    return shard_tensor(forward, options);
+  } catch (const InvalidArgument& error) {
+    fail("parallel.tensor ({}): {}", options.place.size, error.what());
+  }
+}
+
 Graph first_of_tensor_axis(const Graph& forward, const Mesh& mesh, const TrainingOptions& options) {
   TensorOptions first = tensor_options(mesh, options);
   first.place.rank = 0;
-  return shard_tensor(forward, first);
+  return shard(forward, first);
 }
 
 // A rank's part of a graph. With one stage: all of it, in the build's default turns.
@@ -125,9 +145,7 @@ class Composer {
     cut(train, eval);
     core::differentiate(train, how);
     ties_ = find_ties(train, place_);
-    Part part = part_of(std::move(train), [&](const StageGraph& stage) {
-      return plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
-    });
+    Part part = train_part(std::move(train), plan);
     const int data_rank = mesh_.coordinate(options_.rank, Axis::kData);
     plan.layout = core::make_flat_layout(part.graph, options_.bucket_bytes, mesh_.size(Axis::kData),
                                          ties_.parameters);
@@ -154,10 +172,8 @@ class Composer {
   // The ranks of the tensor axis need not hold as much as each other, but are cut into the same
   // stages: as the first of them is.
   void cut(Graph& train, std::optional<Graph>& eval) const {
-    if (options_.recompute && core::blocks_of(train).empty())
-      fail("train.recompute: this network has no blocks to compute again; leave it NONE");
-    Graph mine = shard_tensor(train, tensor_);
-    if (eval) eval = shard_tensor(*eval, tensor_);
+    Graph mine = shard(train, tensor_);
+    if (eval) eval = shard(*eval, tensor_);
     if (place_.stages > 1) {
       Graph model = first_of_tensor_axis(train, mesh_, options_);
       set_chunks(model, partition(model, partition_options(mesh_, options_)));
@@ -167,19 +183,53 @@ class Composer {
     train = std::move(mine);
   }
 
-  template <typename PlanWork>
-  Part part_of(Graph whole, const PlanWork& plan_work) const {
-    // Blocks may be cut, so what is computed again is computed in the stage; without backward that
-    // is nothing.
-    if (place_.stages == 1) {
-      if (options_.recompute) recompute_blocks(whole);
-      std::vector<core::SegmentPlan> segments = core::whole_graph(whole);
-      return {.graph = std::move(whole), .work = {.segments = std::move(segments), .turns = {}}};
+  // Blocks may be cut, so what is computed again is computed in the stage.
+  Part train_part(Graph whole, core::SessionPlan& plan) const {
+    const bool in_blocks = !core::blocks_of(whole).empty();
+    StageGraph stage;
+    if (place_.stages > 1)
+      stage = extract_stage(whole, place_);
+    else
+      stage.graph = std::move(whole);
+    if (options_.recompute) {
+      if (!in_blocks) core::group_layers(stage.graph);
+      recompute_blocks(stage.graph, plan);
     }
-    StageGraph stage = extract_stage(whole, place_);
-    if (options_.recompute) recompute_blocks(stage.graph);
-    StageWork work = plan_work(stage);
+    if (place_.stages == 1) return whole_part(std::move(stage.graph));
+    StageWork work =
+        plan_stage(stage, place_, options_.pipeline.schedule, options_.batch.micro_batches);
     return {.graph = std::move(stage.graph), .work = std::move(work)};
+  }
+
+  Part eval_part(Graph whole) const {
+    if (place_.stages == 1) return whole_part(std::move(whole));
+    StageGraph stage = extract_stage(whole, place_);
+    StageWork work = plan_forward_stage(stage, place_, options_.eval_micro_batches);
+    return {.graph = std::move(stage.graph), .work = std::move(work)};
+  }
+
+  static Part whole_part(Graph whole) {
+    std::vector<core::SegmentPlan> segments = core::whole_graph(whole);
+    return {.graph = std::move(whole), .work = {.segments = std::move(segments), .turns = {}}};
+  }
+
+  void recompute_blocks(Graph& graph, core::SessionPlan& plan) const {
+    const std::vector<std::string> blocks = blocks_by_gain(graph, slots_of_chunks());
+    plan.blocks = static_cast<int>(blocks.size());
+    plan.recomputed_blocks = options_.recomputed_blocks < 0
+                                 ? plan.blocks
+                                 : std::min(plan.blocks, options_.recomputed_blocks);
+    core::recompute(graph, {blocks.begin(), blocks.begin() + plan.recomputed_blocks});
+  }
+
+  std::vector<int> slots_of_chunks() const {
+    if (place_.stages == 1) return {1};
+    const auto steps =
+        make_schedule(options_.pipeline.schedule,
+                      {place_.stages, options_.batch.micro_batches, place_.chunks}, place_.stage);
+    std::vector<int> slots;
+    for (int chunk = 0; chunk < place_.chunks; ++chunk) slots.push_back(slot_count(steps, chunk));
+    return slots;
   }
 
   // Whether the norm is a sum over ranks.
@@ -223,9 +273,7 @@ class Composer {
   core::Program build_eval(Graph eval, const core::FlatLayout& layout,
                            const DataSharding& sharding) const {
     core::BuildOptions build = eval_options(options_);
-    Part part = part_of(std::move(eval), [&](const StageGraph& stage) {
-      return plan_forward_stage(stage, place_, options_.eval_micro_batches);
-    });
+    Part part = eval_part(std::move(eval));
     build.segments = std::move(part.work.segments);
     build.turns = std::move(part.work.turns);
     sharding.add_parameters(part.graph, build);
@@ -241,14 +289,29 @@ class Composer {
   Ties ties_;
 };
 
+// f32 that a rank holds for each of its parameters: the parameter, its gradient, its moments.
+double copies_of_parameters(const Mesh& mesh, const TrainingOptions& options) {
+  const double shared = 1.0 / mesh.size(Axis::kData);
+  const int zero = options.zero;
+  return (zero >= 3 ? shared : 1) + (zero >= 2 ? shared : 1) +
+         core::moment_count(options.optimizer) * (zero >= 1 ? shared : 1);
+}
+
+PartitionOptions::Recompute recompute_of(const TrainingOptions& options) {
+  using Recompute = PartitionOptions::Recompute;
+  if (!options.recompute) return Recompute::kNone;
+  return options.recomputed_blocks < 0 ? Recompute::kAll : Recompute::kIfNeeded;
+}
+
 }  // namespace
 
 PartitionOptions partition_options(const Mesh& mesh, const TrainingOptions& options) {
   PartitionOptions partition{.stages = mesh.size(Axis::kPipeline),
                              .virtual_stages = options.pipeline.virtual_stages,
                              .ends = options.pipeline.ends,
-                             .moments = core::moment_count(options.optimizer),
-                             .memory_limit = options.pipeline.memory_limit};
+                             .copies = copies_of_parameters(mesh, options),
+                             .memory_limit = options.pipeline.memory_limit,
+                             .recompute = recompute_of(options)};
   const PipelineShape shape{partition.stages, options.batch.micro_batches,
                             partition.virtual_stages};
   partition.stashes.resize(partition.chunks());

@@ -19,7 +19,7 @@ struct PipelineOptions {
   PipelineSchedule schedule = PipelineSchedule::kOneFOneB;
   int virtual_stages = 1;         // chunks of a stage
   std::vector<std::string> ends;  // PartitionOptions::ends
-  int64_t memory_limit = 0;       // of a stage, as in PartitionOptions
+  int64_t memory_limit = 0;       // of a rank, as in PartitionOptions
 };
 
 struct TrainingOptions {
@@ -34,9 +34,12 @@ struct TrainingOptions {
   std::vector<core::ParameterGroup> groups;
   uint64_t seed = 1;
   int zero = 0;
-  bool recompute = false;                            // the blocks' activations, in backward
   core::DType operands = core::DType::kF32;          // of matrix products: core/graph/precision.h
   core::LossScaling loss_scaling{.initial = 65536};  // with operands in f16
+  // The blocks' activations, in backward; of networks without blocks, of groups of layers. Of each
+  // stage so many blocks, those that keep most first; -1: all of them.
+  bool recompute = false;
+  int recomputed_blocks = -1;
   int64_t bucket_bytes = int64_t{25} << 20;
   bool sequence = false;  // TensorOptions::sequence
   PipelineOptions pipeline;

@@ -60,6 +60,13 @@ class CudaDevice : public Device {
 
   KernelContext kernel_context() override;
 
+  int64_t free_bytes() const override {
+    make_current();
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total));
+    return static_cast<int64_t>(free);
+  }
+
  private:
   void* allocate(int64_t bytes) override;
   void free(void* memory) noexcept override { check_noexcept(cudaFree(memory)); }

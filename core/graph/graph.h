@@ -97,6 +97,7 @@ class Graph {
   NodeId append(Node node);
   void set_chunk(NodeId id, int chunk) { nodes_[id].chunk = chunk; }
   void set_op(NodeId id, OpPtr op) { nodes_[id].op = std::move(op); }  // of the same types
+  void set_block_of(NodeId id, std::string block) { nodes_[id].block = std::move(block); }
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<Value>& values() const { return values_; }

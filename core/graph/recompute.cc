@@ -24,6 +24,20 @@ class Recomputer {
     insert_copies();
   }
 
+  std::vector<BlockStash> stashes() {
+    find_readers();
+    std::vector<BlockStash> stashes;
+    for (const std::string& block : blocks_of(graph_)) {
+      BlockStash stash{.block = block};
+      for (ValueId id : kept_for_backward(block)) {
+        stash.chunk = graph_.node(graph_.value(id).producer).chunk;
+        stash.bytes += graph_.type(id).bytes();
+      }
+      if (stash.bytes > 0) stashes.push_back(std::move(stash));
+    }
+    return stashes;
+  }
+
  private:
   static bool is_forward(const Node& node) { return node.phase == Phase::kForward; }
 
@@ -37,12 +51,31 @@ class Recomputer {
       }
   }
 
+  // A loss or metric would be counted twice.
+  bool makes_sum(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId output) {
+      if (output == kNoValue) return false;
+      const Role role = graph_.value(output).role;
+      return role == Role::kLoss || role == Role::kMetric;
+    });
+  }
+
   // Whether the value is made in the block and kept by nobody else.
   bool is_inner(ValueId id, const std::string& block) const {
     if (id == kNoValue || kept_[id] || graph_.value(id).role != Role::kActivation) return false;
     const NodeId producer = graph_.value(id).producer;
     return producer != kNoNode && is_forward(graph_.node(producer)) &&
-           graph_.node(producer).block == block;
+           graph_.node(producer).block == block && !makes_sum(graph_.node(producer));
+  }
+
+  std::set<ValueId> kept_for_backward(const std::string& block) const {
+    std::set<ValueId> values;
+    for (const Node& node : graph_.nodes_) {
+      if (is_forward(node)) continue;
+      for (ValueId input : node.inputs)
+        if (is_inner(input, block)) values.insert(input);
+    }
+    return values;
   }
 
   void copy_block(const std::string& block) {
@@ -76,8 +109,10 @@ class Recomputer {
     for (ValueId& output : node.outputs) {
       Value value = graph_.value(output);
       value.name += "/again";
-      output = copies[output] = graph_.new_value(std::move(value));
+      const ValueId made = graph_.new_value(std::move(value));
       kept_.push_back(true);  // a copy is not copied again
+      if (is_inner(output, node.block)) copies[output] = made;
+      output = made;
     }
     return node;
   }
@@ -103,6 +138,11 @@ class Recomputer {
   std::vector<bool> kept_;  // by value: read by forward nodes outside of its block
   std::map<NodeId, std::vector<Node>> copies_before_;
 };
+
+std::vector<BlockStash> stashes_of(const Graph& graph) {
+  Graph copy = graph;
+  return Recomputer(copy).stashes();
+}
 
 void recompute(Graph& graph, const std::set<std::string>& blocks) { Recomputer(graph).run(blocks); }
 

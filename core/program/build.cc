@@ -55,7 +55,8 @@ class Builder {
     program_.input_used.resize(program_.inputs.size());
   }
 
-  // Of a parameter, a gradient, a state or an input; parameters of other ranks' chunks have no place here.
+  // Of a parameter, a gradient, a state or an input; parameters of other ranks' chunks have no
+  // place here.
   void place(ValueId id) {
     const Value& value = graph().value(id);
     const auto flat = [&](Arena arena, const std::string& name) {
@@ -186,7 +187,7 @@ class Builder {
   }
 
   // A prepared form is written once after each update; beside its node, if the parameter is not
-  // there before.
+  // there before. What is computed again reads that of the first time.
   void reserve_prepared(Segment& segment, const Node& node, Instruction& instruction) {
     const std::vector<ValueType> inputs = graph().input_types(node);
     const std::vector<ValueType> outputs = graph().output_types(node);
@@ -196,12 +197,27 @@ class Builder {
       instruction.prepared = instruction.workspace;
       instruction.workspace.offset += round_up_256(bytes);
     } else {
-      instruction.prepared = {Arena::kPrepared, program_.prepared_bytes};
+      const auto [prepared, fresh] = prepared_.try_emplace(
+          prepared_key(node), Location{Arena::kPrepared, program_.prepared_bytes});
+      instruction.prepared = prepared->second;
+      if (!fresh) return;
       program_.prepared_bytes += round_up_256(bytes);
     }
     Instruction prepare = instruction;
     prepare.kind = InstructionKind::kPrepare;
     append(options_.transient_parameters ? segment : program_.prepare, node, prepare);
+  }
+
+  // Nodes of the same op on the same parameters, and activations of the same types, read one form.
+  using PreparedKey = std::pair<const Op*, std::vector<std::string>>;
+  PreparedKey prepared_key(const Node& node) const {
+    PreparedKey key{node.op.get(), {}};
+    for (ValueId input : node.inputs) {
+      if (input == kNoValue) continue;
+      const Value& value = graph().value(input);
+      key.second.push_back(value.role == Role::kParameter ? value.name : value.type.str());
+    }
+    return key;
   }
 
   Location operand(ValueId id) const { return id == kNoValue ? Location{} : locations_[id]; }
@@ -305,6 +321,7 @@ class Builder {
   std::vector<Turn> turns_;
   std::multimap<NodeId, size_t> insertions_;  // of one node in their order
   std::map<size_t, int32_t> inserted_;        // collectives, by insertion
+  std::map<PreparedKey, Location> prepared_;  // forms of parameters
   Program program_;
   std::vector<int64_t> slot_bytes_;   // by chunk, of one slot
   std::vector<Location> locations_;   // by value

@@ -64,6 +64,9 @@ class Device {
   virtual DeviceKind kind() const = 0;
   virtual std::string describe() const = 0;  // "CPU (2 threads)", "NVIDIA H100 80GB HBM3 (sm_90)"
 
+  // Memory that could be allocated now; 0 where that is no limit to go by.
+  virtual int64_t free_bytes() const { return 0; }
+
   virtual Stream stream(StreamRole role) = 0;
   // Work put on `later` from now on starts after the work now on `earlier`. The host does not
   // wait, except that on the CPU the compute stream is the host. Rethrows a transport's failure.

@@ -29,6 +29,8 @@ struct SessionPlan {
   uint64_t seed = 1;
   int64_t global_batch = 1;   // samples in a step
   int64_t sample_offset = 0;  // this rank's first row in the global batch
+  int blocks = 0;             // of this rank, that recomputing would save memory in
+  int recomputed_blocks = 0;  // of those, that `train` computes again in backward
 };
 
 // What a rank tells all others with a training step; each is summed over the ranks, so that what is

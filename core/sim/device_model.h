@@ -4,6 +4,7 @@
 // machine itself, rates that it fitted, and data sheets with the share of them that programs reach.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <span>
 #include <string>
@@ -37,8 +38,12 @@ struct DeviceModel {
   std::string name;    // "h100"
   std::string source;  // where the figures come from
   DeviceKind kind = DeviceKind::kCpu;
-  int64_t memory_bytes = 0;     // of one rank; 0: not known, everything fits
-  int64_t outside_bytes = 0;    // context, communication and libraries' own, an estimate
+  int64_t memory_bytes = 0;   // of one rank; 0: not known, everything fits
+  int64_t outside_bytes = 0;  // context, communication and libraries' own, an estimate
+  // What is left for arenas; 0: not known.
+  int64_t arena_bytes() const {
+    return memory_bytes == 0 ? 0 : std::max<int64_t>(memory_bytes - outside_bytes, 1);
+  }
   ArithmeticModel f32, half;    // half: bf16 and f16 with f32 sums; peak 0: taken for f32's
   double bytes_per_second = 0;  // of memory, read and written
   double op_seconds = 0;        // to start one kernel

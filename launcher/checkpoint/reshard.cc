@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 #include "core/base/error.h"
@@ -49,6 +50,22 @@ Box tensor_part(const core::Shape& shape, int rank, int ranks) {
   return box;
 }
 
+// A layout in which some rank would hold nothing.
+void check_layout(const std::vector<TensorSpec>& tensors, const WriterLayout& layout) {
+  std::set<std::string> names;
+  int64_t rows = 1;
+  for (const TensorSpec& tensor : tensors) {
+    names.insert(tensor.name);
+    if (tensor.shape.rank() >= 2) rows = std::max(rows, tensor.shape[0]);
+  }
+  if (layout.pipeline > std::ssize(names))
+    fail("checkpoint reshard: --pipeline ({}) must be at most the checkpoint's {} tensors",
+         layout.pipeline, names.size());
+  if (layout.tensor > rows)
+    fail("checkpoint reshard: --tensor ({}) must be at most the {} rows of its largest tensor",
+         layout.tensor, rows);
+}
+
 bool is_sharded(TensorRole role, int zero) {
   const bool moment = role == TensorRole::kMoment1 || role == TensorRole::kMoment2;
   return zero >= 3 || (zero >= 1 && moment);
@@ -60,6 +77,7 @@ Holdings holdings_of(const std::vector<TensorSpec>& tensors, const WriterLayout&
   if (layout.world() > kMaxShards)
     fail("checkpoint reshard: {} ranks are too many, at most {} shards are allowed", layout.world(),
          kMaxShards);
+  check_layout(tensors, layout);
   const parallel::Mesh mesh({layout.data, layout.tensor, layout.pipeline},
                             static_cast<int>(layout.world()));
   const std::vector<int> stages = stages_of(tensors, layout.pipeline);

@@ -9,6 +9,7 @@
 #include "launcher/eval/eval.h"
 #include "launcher/generate/generate.h"
 #include "launcher/job/help.h"
+#include "launcher/job/suggest.h"
 #include "launcher/run.h"
 #include "launcher/tokenizer/write_tokens.h"
 #include "launcher/train/signals.h"
@@ -186,7 +187,25 @@ int run_on_world(const std::function<ExitCode(comm::World&)>& command) {
   }
 }
 
+// A word in place of a command.
+std::string unknown_command(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (argc < 2 || argv[1][0] == '-' || std::ranges::find(names, argv[1]) != names.end()) return "";
+  return fmt::format("unknown command {}{}", in_quotes(argv[1]),
+                     did_you_mean(argv[1], names, "there are"));
+}
+
+// Of commands that touch no device, under mpirun: the first rank does them for all.
+bool is_for_another_rank(const CLI::App& app) {
+  for (const char* command : {"train", "eval", "generate", "doctor"})
+    if (app.got_subcommand(command)) return false;
+  return comm::detect_launch().rank > 0;
+}
+
 int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extensions) {
+  if (is_for_another_rank(app)) return 0;
   if (app.got_subcommand("train")) {
     line.train.job = line.job.job;
     line.train.sets = line.job.sets;
@@ -236,7 +255,11 @@ int run(int argc, char** argv, const Extensions& extensions) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    report(fmt::format("{}; `trireme --help` lists what there is", error.what()), nullptr);
+    const std::string unknown = unknown_command(app, argc, argv);
+    if (comm::detect_launch().rank == 0)
+      report(unknown.empty() ? fmt::format("{}; `trireme --help` lists what there is", error.what())
+                             : unknown,
+             nullptr);
     return static_cast<int>(ExitCode::kUsage);
   }
   try {

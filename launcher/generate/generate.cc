@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "launcher/base/agreement.h"
 #include "launcher/eval/weights.h"
 #include "launcher/generate/generator.h"
 #include "launcher/job/load.h"
@@ -72,16 +73,20 @@ class Language {
 
 void check_room(const Generator& generator, size_t prompt, int64_t tokens) {
   const auto room = generator.context() - static_cast<int64_t>(prompt) + 1;
+  if (room < 1)
+    fail("[generate] a prompt of {} tokens is longer than the model's context, {}: shorten it",
+         prompt, generator.context());
   if (tokens > room)
     fail(
-        "[generate] a prompt of {} tokens and {} new ones are more than the model's context, {}; "
+        "[generate] a prompt of {} and {} new ones are more tokens than the model's context, {}; "
         "--tokens can be {} at most",
-        prompt, tokens, generator.context(), std::max<int64_t>(room, 0));
+        prompt, tokens, generator.context(), room);
 }
 
 void generate(Generator& generator, TokenSampler& sampler, const Language& language,
               const GenerateArguments& arguments) {
   const std::vector<int32_t> prompt = language.prompt(arguments);
+  generator.check(prompt);
   check_room(generator, prompt.size(), arguments.tokens);
   for (int32_t token : prompt) language.print(token);
   const Clock::time_point start = Clock::now();
@@ -103,7 +108,11 @@ void generate(Generator& generator, TokenSampler& sampler, const Language& langu
 
 ExitCode generate(const GenerateArguments& arguments, const Extensions& extensions,
                   comm::World& world) {
-  if (world.size() > 1) fail("[generate] runs on one rank, got {}", world.size());
+  if (world.size() > 1)  // told by the first alone
+    agree(world.communicator(), [&] {
+      if (world.rank() == 0)
+        fail("[generate] runs on one rank, got {}: start it without mpirun", world.size());
+    });
   TokenSampler sampler(arguments.sampling);  // refuses what the command line got wrong
   const std::filesystem::path& path = arguments.job.job;
   const LoadedJob job = parse_job(read_job_file(path), path, arguments.job.sets);

@@ -51,14 +51,18 @@ Generator::Generator(core::Device& device, const models::ModelOptions& model,
       tokens_(static_cast<size_t>(chunk_)),
       logits_(static_cast<size_t>(limits_of(model).vocabulary)) {}
 
+void Generator::check(std::span<const int32_t> tokens) const {
+  for (int32_t token : tokens)
+    if (token < 0 || token >= vocabulary())
+      fail("[generate] expects tokens from 0 to {}, got {}", vocabulary() - 1, token);
+}
+
 std::span<const float> Generator::read(std::span<const int32_t> tokens) {
   if (tokens.empty()) fail("[generate] expects at least one token to go on from");
   if (position_ + static_cast<int64_t>(tokens.size()) > context_)
     fail("[generate] {} tokens after {} are more than the model's context, {}", tokens.size(),
          position_, context_);
-  for (int32_t token : tokens)
-    if (token < 0 || token >= vocabulary())
-      fail("[generate] expects tokens from 0 to {}, got {}", vocabulary() - 1, token);
+  check(tokens);
   prefill(tokens.first(tokens.size() - 1));
   decode(tokens.back());
   return logits_;

@@ -31,6 +31,8 @@ class Generator {
   // Throws InvalidArgument if there are none, one is outside the vocabulary, or more than the
   // context has room for.
   std::span<const float> read(std::span<const int32_t> tokens);
+  // Throws as read does for a token outside the vocabulary.
+  void check(std::span<const int32_t> tokens) const;
 
  private:
   void prefill(std::span<const int32_t> tokens);

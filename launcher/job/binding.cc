@@ -15,6 +15,7 @@ static_assert(number(Precision::kFp16) == job::Precision::FP16);
 static_assert(number(Determinism::kNone) == job::Determinism::NONE);
 static_assert(number(Determinism::kLayout) == job::Determinism::LAYOUT);
 static_assert(number(Recompute::kFull) == job::Recompute::FULL);
+static_assert(number(Recompute::kAuto) == job::Recompute::AUTO);
 static_assert(number(NonFinitePolicy::kStop) == job::NonFinite::STOP);
 static_assert(number(SaveMode::kSync) == job::SaveMode::SYNC);
 static_assert(number(PipelineSchedule::kGpipe) == job::PipelineSchedule::GPIPE);
@@ -95,6 +96,8 @@ void bind_train(Io& io, TrainOptions& o) {
   io("precision", o.precision);
   io("determinism", o.determinism);
   io("recompute", o.recompute);
+  io("memory_limit_mib", o.memory_limit_mib);
+  io("initial", o.initial);
   io("eval_every_steps", o.eval_every_steps);
   io("non_finite", o.non_finite);
   io("replica_check_every_steps", o.replica_check_every_steps);

@@ -18,7 +18,7 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 // A pattern covers a field and all inside it. * stands for one name; indices count for nothing.
-constexpr std::array<std::string_view, 20> kMayDiffer = {"name",
+constexpr std::array<std::string_view, 22> kMayDiffer = {"name",
                                                          "schedule",
                                                          "parallel",
                                                          "logging",
@@ -30,6 +30,8 @@ constexpr std::array<std::string_view, 20> kMayDiffer = {"name",
                                                          "train.micro_batch",
                                                          "train.early_stop",
                                                          "train.recompute",
+                                                         "train.memory_limit_mib",
+                                                         "train.initial",
                                                          "train.non_finite",
                                                          "train.replica_check_every_steps",
                                                          "optimizer.*.lr",

@@ -80,6 +80,8 @@ void fill_in(JobOptions& options, const fs::path& path) {
   const fs::path folder = fs::absolute(path).parent_path();
   make_absolute(options.data.train, folder);
   if (options.data.eval) make_absolute(*options.data.eval, folder);
+  std::string& initial = options.train.initial;
+  if (!initial.empty()) initial = (folder / initial).lexically_normal().string();
   continue_synthetic(options);
   fit_to_model(options);
   connect_layers(options.model);

@@ -22,7 +22,7 @@ namespace trireme::launcher {
 // Numbered as in job.proto.
 enum class Precision : uint8_t { kFp32, kBf16, kFp16 };
 enum class Determinism : uint8_t { kRun, kNone, kLayout };
-enum class Recompute : uint8_t { kNone, kFull };
+enum class Recompute : uint8_t { kNone, kFull, kAuto };
 enum class NonFinitePolicy : uint8_t { kSkip, kStop };
 enum class SaveMode : uint8_t { kAsync, kSync };
 enum class PipelineSchedule : uint8_t { kOneFOneB, kGpipe, kInterleaved, kZeroBubble };
@@ -43,6 +43,8 @@ struct TrainOptions {
   Precision precision = Precision::kFp32;
   Determinism determinism = Determinism::kRun;
   Recompute recompute = Recompute::kNone;
+  int64_t memory_limit_mib = 0;  // of one rank; 0: what its device has
+  std::string initial;           // path of parameters to start from; empty: they are drawn
   int64_t eval_every_steps = 0;  // 0: at the end of each epoch
   NonFinitePolicy non_finite = NonFinitePolicy::kSkip;
   int64_t replica_check_every_steps = 0;  // 0: never

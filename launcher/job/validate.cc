@@ -1,6 +1,7 @@
 #include "launcher/job/validate.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "launcher/job/checker.h"
 #include "launcher/job/suggest.h"
@@ -55,6 +56,12 @@ void check_train(const JobOptions& options, Checker& check) {
   if (!check.required("train", "train { global_batch: 128 epochs: 10 }")) return;
   check_batch(train, check);
   check_duration(options, check);
+  check.count("train.memory_limit_mib", train.memory_limit_mib, 0);
+  if (!train.initial.empty() && check.looks_for_files() && !std::filesystem::exists(train.initial))
+    check.error("train.initial",
+                "train.initial: there is no {}; it is a checkpoint's or a run's folder, or a "
+                ".safetensors file",
+                one_line(train.initial, 200));
   if (train.determinism == Determinism::kLayout)
     check.unavailable("train.determinism", "LAYOUT", "RUN");
 }

@@ -71,7 +71,7 @@ std::string layers(const RunPlan& plan) {
   return text;
 }
 
-std::string memory(const RunPlan& plan) {
+std::string memory(const RunPlan& plan, const JobOptions& job) {
   const auto runs = runs_of(plan.classes);
   std::string text = fmt::format("\n{:<20}", "memory of a rank, MiB");
   for (const auto& run : runs) text += fmt::format(" {:>14}", label_of(run));
@@ -96,6 +96,11 @@ std::string memory(const RunPlan& plan) {
                                : fmt::format(" of {} ({})", mebibytes(has),
                                              percent(static_cast<double>(plan.rank_bytes()) /
                                                      static_cast<double>(has))));
+  for (const auto& run : runs) {
+    const core::SessionPlan& stage = plan.classes[run.first].plan;
+    const std::string use = in_words(memory_use(stage, plan.device.kind), job, plan.arena_limit);
+    if (!use.empty()) text += fmt::format("  {:<19} {}\n", label_of(run), use);
+  }
   return text;
 }
 
@@ -137,7 +142,7 @@ std::string step(const RunPlan& plan) {
 }  // namespace
 
 std::string plan_text(const RunPlan& plan, const JobOptions& job) {
-  return head(plan, job) + layers(plan) + memory(plan) + calls(plan) + step(plan);
+  return head(plan, job) + layers(plan) + memory(plan, job) + calls(plan) + step(plan);
 }
 
 }  // namespace trireme::launcher

@@ -54,7 +54,11 @@ class Planner {
   explicit Planner(const PlanRequest& request)
       : request_(request),
         plan_{.shape = shape_run(request.job, request.data, request.world),
-              .device = request.device} {}
+              .device = request.device} {
+    plan_.arena_limit = arena_limit(request.job, request.device.arena_bytes());
+    limit_ = memory_limit(plan_.arena_limit, request.job, request.data, plan_.shape,
+                          request.device.kind, request.factories);
+  }
 
   RunPlan run() {
     for (int stage = 0; stage < mesh().size(Axis::kPipeline); ++stage) add_class(stage);
@@ -74,7 +78,7 @@ class Planner {
   void add_class(int stage) {
     RankClass c{.stage = stage,
                 .plan = plan_session(request_.job, request_.data, plan_.shape, rank_of(stage),
-                                     request_.device.kind, request_.factories)};
+                                     request_.device.kind, request_.factories, limit_)};
     c.layers = layers_of(c.plan.train);
     c.memory = ledger_of(c.plan, request_.device.kind);
     c.host = host_ledger_of(c.plan, mesh(), request_.device.kind);
@@ -179,9 +183,16 @@ class Planner {
 
   const PlanRequest& request_;
   RunPlan plan_;
+  MemoryLimit limit_;
 };
 
 }  // namespace
+
+int64_t RunPlan::arena_bytes() const {
+  int64_t most = 0;
+  for (const RankClass& c : classes) most = std::max(most, c.memory.total());
+  return most;
+}
 
 int64_t RunPlan::bytes_of(const RankClass& c) const {
   const int64_t host = device.kind == core::DeviceKind::kCpu ? c.host.total() : 0;

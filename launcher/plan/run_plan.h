@@ -45,9 +45,11 @@ struct RunPlan {
   int64_t parameters = 0;                         // of the network, each once
   int64_t step_flops = 0;  // of the global batch, forward and backward, nothing twice
   double step_seconds = 0;
-  double peak_flops = 0;  // of one rank, at the job's precision
+  double peak_flops = 0;    // of one rank, at the job's precision
+  int64_t arena_limit = 0;  // of one rank, the job's or the device's; 0: none
 
-  // What a class needs of its device, with what lies outside the arenas; and the most of all.
+  // Of the class that needs most: its arenas, and what a rank needs in all.
+  int64_t arena_bytes() const;
   int64_t bytes_of(const RankClass& c) const;
   int64_t rank_bytes() const;
   double mfu() const;

@@ -1,9 +1,12 @@
 #include "launcher/train/distributed_session.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "comm/gpu.h"
+#include "core/sim/device_model.h"
 #include "launcher/base/agreement.h"
+#include "launcher/plan/fit.h"
 #include "launcher/train/precision.h"
 #include "parallel/calls.h"
 #include "parallel/check_calls.h"
@@ -12,6 +15,25 @@ namespace trireme::launcher {
 namespace {
 
 constexpr auto kNcclDeadline = std::chrono::seconds(120);
+// Of a GPU, for what libraries load at their first use.
+constexpr int64_t kReserveBytes = int64_t{512} << 20;
+
+// What a GPU that all ranks have to themselves has left, on the one that has least; 0 on CPUs.
+int64_t free_bytes(comm::Communicator& world, const core::Device& device, bool share_gpu) {
+  int64_t bytes = share_gpu ? 0 : std::max<int64_t>(device.free_bytes() - kReserveBytes, 0);
+  world.all_reduce(std::span(&bytes, 1), core::ReduceOp::kMin, {}, "free memory");
+  return bytes;
+}
+
+// The devices of this run as plans know them.
+core::DeviceModel model_of(const core::Device& device, int64_t bytes) {
+  const bool cpu = device.kind() == core::DeviceKind::kCpu;
+  core::DeviceModel model = core::find_device(cpu ? "cpu" : "h100");
+  model.name = device.describe();
+  model.memory_bytes = bytes;
+  model.outside_bytes = 0;
+  return model;
+}
 
 }  // namespace
 
@@ -24,10 +46,15 @@ DistributedSession::DistributedSession(
   device_ = make_device(request, world, share_gpu);
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
+  const core::DeviceModel model = model_of(*device_, free_bytes(group, *device_, share_gpu));
   core::SessionPlan plan;
   agree(group, [&] {
     check_precision(job, device_->kind());
-    plan = plan_session(job, data, run, world.rank(), device_->kind(), factories);
+    limit_ = memory_limit(arena_limit(job, model.arena_bytes()), job, data, run, device_->kind(),
+                          factories);
+    plan = plan_session(job, data, run, world.rank(), device_->kind(), factories, limit_);
+    check_memory(plan, run.mesh.coordinate(world.rank(), parallel::Axis::kPipeline),
+                 {job, data, factories, world.size(), model});
   });
   agree(group, [&] { parallel::check_calls(group, run.mesh, plan); });
   if (before_memory) before_memory(plan);

@@ -27,12 +27,15 @@ class DistributedSession {
 
   core::Device& device() { return *device_; }
   core::Session& session() { return *session_; }
+  // Of a rank, the same on all.
+  const MemoryLimit& limit() const { return limit_; }
 
  private:
   std::unique_ptr<core::Device> device_;
   std::unique_ptr<comm::Communicator> nccl_;
   std::optional<parallel::MeshGroups> groups_;
   comm::GroupTransport transport_;
+  MemoryLimit limit_;
   std::unique_ptr<core::Session> session_;
 };
 

@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -14,6 +15,8 @@
 #include "launcher/checkpoint/safetensors.h"
 #include "launcher/train/precision.h"
 #include "launcher/train/process_memory.h"
+#include "launcher/eval/weights.h"
+#include "launcher/train/remarks.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/whole_tensors.h"
 
@@ -78,6 +81,10 @@ void Run::check_device() {
 void Run::load_data() {
   data_ = open_data(job_.options.data, job_.options.train.seed, extensions_.datasets);
   run_ = shape_run(job_.options, shapes_of(data_), world_.size());
+  // Whatever is wrong with the layout is told before there is a run folder: another job could not
+  // have it.
+  plan_session(job_.options, shapes_of(data_), *run_, world_.rank(), core::DeviceKind::kCpu,
+               extensions_.models);
 }
 
 ExitCode Run::train_and_save() {
@@ -119,14 +126,48 @@ void Run::make_session() {
                          memory_before_ = process_memory().resident;
                        });
   watch_->status().attach(session());
+  memory_note_ = memory_of_stages();
+}
+
+// What is computed again and how much memory that takes, a line a stage; empty where nothing is and
+// there is no limit. Collective.
+std::string Run::memory_of_stages() {
+  const core::DeviceKind device = distributed_->device().kind();
+  const MemoryUse mine = memory_use(session().plan(), device);
+  const std::array<int64_t, 3> sent{mine.blocks, mine.recomputed_blocks, mine.arena_bytes};
+  std::vector<int64_t> all(sent.size() * world_.size());
+  group_.all_gather(std::span<const int64_t>(sent), std::span(all), {}, "memory of the ranks");
+  std::vector<std::string> lines;
+  for (int rank = 0; rank < world_.size(); ++rank) {
+    if (run_->mesh.first_of_stage(rank) != rank) continue;
+    const int64_t* of = &all[rank * sent.size()];
+    const std::string words = in_words({static_cast<int>(of[0]), static_cast<int>(of[1]), of[2]},
+                                       job_.options, distributed_->limit().arenas);
+    if (words.empty()) return "";
+    const int stage = run_->mesh.coordinate(rank, parallel::Axis::kPipeline);
+    const bool several = run_->mesh.size(parallel::Axis::kPipeline) > 1;
+    lines.push_back(several ? fmt::format("stage {} {}", stage, words) : words);
+  }
+  return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
 void Run::start_or_resume() {
-  if (!resume_->from_checkpoint()) return session().initialize();
+  if (!resume_->from_checkpoint()) {
+    session().initialize();
+    return load_initial();
+  }
   counters_ = resume_->load(session());
   if (leads())
     note(fmt::format("going on after step {}, from {}", counters_.attempted_steps,
                      resume_->folder().string()));
+}
+
+// The first parameters of a job that names them.
+void Run::load_initial() {
+  const std::string& path = job_.options.train.initial;
+  if (path.empty()) return;
+  agree(group_, [&] { Weights(path).load(session()); });
+  if (leads()) note(fmt::format("parameters from {}", path));
 }
 
 ManifestInfo Run::manifest_info() const {
@@ -168,8 +209,10 @@ void Run::announce() {
       run_->batch.global_batch, data_ranks, data_ranks == 1 ? "" : "s", run_->batch.micro_batches,
       run_->batch.micro_batches == 1 ? "" : "es", run_->batch.micro_batch, run_->total_steps,
       static_cast<double>(session().arena_bytes()) / (1 << 20), folder_->path().string()));
-  const std::string stages =
-      explain_stages(job_.options, shapes_of(data_), *run_, extensions_.models);
+  const std::string stages = explain_stages(job_.options, shapes_of(data_), *run_,
+                                            extensions_.models, distributed_->limit());
+  for (const std::string& remark : remarks_on(job_.options, *run_)) progress_->note(remark);
+  if (!memory_note_.empty()) progress_->note(memory_note_);
   if (!stages.empty()) progress_->note(stages.substr(0, stages.size() - 1));
 }
 

@@ -40,7 +40,9 @@ class Run {
   void check_device();
   bool open_folder();
   void make_session();
+  std::string memory_of_stages();
   void start_or_resume();
+  void load_initial();
   void open_reports();
   void announce();
   void make_saver();
@@ -64,6 +66,7 @@ class Run {
   Counters counters_;
   int64_t memory_before_ = 0;  // bytes of the process before the arenas
   std::optional<DistributedSession> distributed_;
+  std::string memory_note_;  // of rank 0
   std::optional<MetricsLog> metrics_;
   std::optional<Progress> progress_;
   std::optional<Saver> saver_;

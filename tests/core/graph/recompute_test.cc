@@ -22,7 +22,8 @@ namespace {
 
 constexpr int64_t kBatch = 12, kWidth = 7;
 
-// data -> three residual blocks of linear, GELU, dropout, linear -> classes.
+// data -> three residual blocks, the second the widest and the first the narrowest, of linear,
+// GELU, dropout, linear -> classes.
 Graph residual_graph() {
   Graph graph;
   const ValueId data = graph.input("data", {{kBatch, kWidth}, DType::kF32});
@@ -37,10 +38,11 @@ Graph residual_graph() {
   for (int i = 0; i < 3; ++i) {
     const std::string block = fmt::format("block{}", i);
     graph.set_block(block);
-    ValueId y = linear(block + "/fc1", x, kWidth, 3 * kWidth);
+    const int64_t hidden = (i == 1 ? 5 : 3 + i) * kWidth;
+    ValueId y = linear(block + "/fc1", x, kWidth, hidden);
     y = graph.add1(block + "/gelu", std::make_shared<Activation>(ActivationKind::kGelu), {y});
     y = graph.add1(block + "/drop", std::make_shared<Dropout>(0.3f, block + "/drop"), {y});
-    y = linear(block + "/fc2", y, 3 * kWidth, kWidth);
+    y = linear(block + "/fc2", y, hidden, kWidth);
     x = graph.add1(block + "/add", std::make_shared<Add>(), {x, y});
   }
   graph.set_block("");
@@ -58,7 +60,8 @@ SessionPlan plan_of(const std::set<std::string>& blocks) {
   plan.layout = make_flat_layout(graph, 1 << 20, 1);
   plan.ranges = update_ranges(plan.layout, plan.optimizer, {});
   plan.control = {.schedule = {.base_lr = 0.1f}, .nominal_count = kBatch};
-  plan.train = build_program(std::move(graph), plan.layout, {.micro_batch = kBatch, .update = true});
+  plan.train =
+      build_program(std::move(graph), plan.layout, {.micro_batch = kBatch, .update = true});
   return plan;
 }
 
@@ -86,6 +89,32 @@ TEST(Recompute, KeepsWhatEntersABlockOnly) {
   EXPECT_LT(none, some);
 }
 
+TEST(Recompute, WhatKeepsMostFreesMost) {
+  Graph graph = residual_graph();
+  differentiate(graph, {.global_batch = kBatch});
+  std::vector<BlockStash> stashes = stashes_of(graph);
+  std::ranges::sort(stashes, std::greater{}, &BlockStash::bytes);
+  std::set<std::string> chosen;
+  for (const BlockStash& stash : stashes) {
+    chosen.insert(stash.block);
+    const int64_t bytes = plan_of(chosen).train.slot_bytes;
+    for (int subset = 0; subset < 8; ++subset) {
+      std::set<std::string> blocks;
+      for (int i = 0; i < 3; ++i)
+        if (subset & (1 << i)) blocks.insert(fmt::format("block{}", i));
+      if (blocks.size() == chosen.size()) {
+        EXPECT_LE(bytes, plan_of(blocks).train.slot_bytes) << subset;
+      }
+    }
+  }
+  EXPECT_EQ(stashes.front().block, "block1");
+}
+
+TEST(Recompute, ReadsTheSamePreparedForms) {
+  EXPECT_GT(plan_of({}).train.prepared_bytes, 0);
+  EXPECT_EQ(plan_of({"block0", "block2"}).train.prepared_bytes, plan_of({}).train.prepared_bytes);
+}
+
 TEST(Recompute, CopiesStandRightBeforeTheBlocksBackward) {
   Graph graph = residual_graph();
   differentiate(graph, {.global_batch = kBatch});
@@ -104,8 +133,7 @@ TEST(Recompute, CopiesStandRightBeforeTheBlocksBackward) {
 }
 
 TEST(Recompute, NamesTheBlocksInOrder) {
-  EXPECT_EQ(blocks_of(residual_graph()),
-            (std::vector<std::string>{"block0", "block1", "block2"}));
+  EXPECT_EQ(blocks_of(residual_graph()), (std::vector<std::string>{"block0", "block1", "block2"}));
 }
 
 }  // namespace

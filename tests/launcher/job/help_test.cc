@@ -74,7 +74,8 @@ TEST(Help, OfNothing) {
   EXPECT_EQ(refusal("train."),
             "help train.: unknown field \"\" of train; its fields: global_batch, "
             "micro_batch, epochs, steps, seed, precision, determinism, "
-            "recompute, eval_every_steps, non_finite, replica_check_every_steps, early_stop");
+            "recompute, memory_limit_mib, initial, eval_every_steps, non_finite, "
+            "replica_check_every_steps, early_stop");
 }
 
 }  // namespace
