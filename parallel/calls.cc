@@ -55,7 +55,7 @@ void append(const Program& program, const Instruction& instruction,
 void append(const Program& program, std::vector<CollectiveCall>& calls) {
   for (const core::ScheduleEntry& entry : program.schedule)
     for (const Instruction& instruction : program.segments[entry.segment].instructions)
-      if (!instruction.last_micro_batch || entry.last) append(program, instruction, calls);
+      if (runs(instruction, entry)) append(program, instruction, calls);
 }
 
 }  // namespace

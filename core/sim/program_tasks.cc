@@ -31,12 +31,12 @@ class TaskWriter {
       const ScheduleEntry& entry = program_.schedule[i];
       at_ = {static_cast<int>(i), 0};
       if (entry.opens_slot) open_slot(entry.slot);
-      run_segment(program_.segments[entry.segment], entry.slot, entry.last);
+      run_segment(program_.segments[entry.segment], entry);
       for (const Instruction& instruction : program_.segments[entry.segment].instructions)
         updates |= instruction.kind == InstructionKind::kUpdate;
     }
     at_ = {static_cast<int>(program_.schedule.size()), 0};
-    if (updates) run_segment(program_.prepare, 0, true);
+    if (updates) run_segment(program_.prepare, {});
     return std::move(written_);
   }
 
@@ -46,17 +46,18 @@ class TaskWriter {
     for (int32_t& send : sent_[slot]) wait_for(std::exchange(send, -1));
   }
 
-  void run_segment(const Segment& segment, int slot, bool last) {
+  void run_segment(const Segment& segment, const ScheduleEntry& entry) {
     open_ = false;  // tasks do not reach across entries of the schedule
     for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
       const Instruction& instruction = segment.instructions[pc];
-      if (instruction.last_micro_batch && !last) continue;
+      if (!runs(instruction, entry)) continue;
       at_.pc = static_cast<int>(pc);
       if (is_call(instruction)) {
         call(call_of(program_, instruction));
         if (instruction.kind == InstructionKind::kCollective)
           issued_[instruction.index] = last_task();
-        if (instruction.kind == InstructionKind::kTransfer) note_send(instruction.index, slot);
+        if (instruction.kind == InstructionKind::kTransfer)
+          note_send(instruction.index, entry.slot);
         if (instruction.kind == InstructionKind::kExchange) join(bit(instruction.stream));
       } else if (instruction.kind == InstructionKind::kJoin) {
         join(bit(instruction.stream));
@@ -77,6 +78,10 @@ class TaskWriter {
         return seconds_->prepares[instruction.index];
       case InstructionKind::kAccumulate:
         return seconds_->accumulations[instruction.index];
+      case InstructionKind::kAdd:
+        return seconds_->additions[instruction.index];
+      case InstructionKind::kCarry:
+        return seconds_->carries[instruction.index];
       case InstructionKind::kNorm:
         return seconds_->norm;
       case InstructionKind::kControl:
@@ -211,7 +216,7 @@ void for_each_call(const Program& program,
     const ScheduleEntry& entry = program.schedule[i];
     const auto& instructions = program.segments[entry.segment].instructions;
     for (size_t pc = 0; pc < instructions.size(); ++pc)
-      if (is_call(instructions[pc]) && (!instructions[pc].last_micro_batch || entry.last))
+      if (is_call(instructions[pc]) && runs(instructions[pc], entry))
         use(call_of(program, instructions[pc]), {static_cast<int>(i), static_cast<int>(pc)});
   }
 }
@@ -237,9 +242,15 @@ ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
     seconds.prepares[id] = work_seconds(device, "prepare", {.bytes = 2 * prepared});
   }
   const int64_t f32 = size_of(DType::kF32);
+  const auto addition = [&](int64_t elements) {
+    return work_seconds(device, "add", {.flops = elements, .bytes = 3 * elements * f32});
+  };
   for (const PlannedAccumulation& planned : program.accumulations)
-    seconds.accumulations.push_back(work_seconds(
-        device, "add", {.flops = planned.elements, .bytes = 3 * planned.elements * f32}));
+    seconds.accumulations.push_back(addition(planned.elements));
+  for (const PlannedAddition& planned : program.additions)
+    seconds.additions.push_back(addition(planned.elements));
+  for (const PlannedCarry& planned : program.carries)  // n leaves: n - 1 additions, n copies
+    seconds.carries.push_back(planned.levels.empty() ? 0 : 2 * addition(planned.elements));
   seconds.norm = work_seconds(device, "norm", {.bytes = size.normed * f32});
   seconds.control = device.op_seconds;
   seconds.update =

@@ -47,7 +47,7 @@ void for_each_call(const Program& program,
 struct ProgramSeconds {
   std::vector<double> nodes;     // by node, of one micro-batch
   std::vector<double> prepares;  // by node
-  std::vector<double> accumulations;
+  std::vector<double> accumulations, additions, carries;
   double norm = 0, control = 0, update = 0;
 };
 

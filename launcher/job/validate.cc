@@ -5,6 +5,7 @@
 #include "launcher/job/checker.h"
 #include "launcher/job/job.pb.h"
 #include "launcher/job/suggest.h"
+#include "parallel/batch_split.h"
 
 namespace trireme::launcher {
 namespace {
@@ -34,6 +35,18 @@ void check_batch(const TrainOptions& train, Checker& check) {
                 nearest_divisors(train.global_batch, train.micro_batch));
 }
 
+void check_virtual_shards(const TrainOptions& train, Checker& check) {
+  if (!check.count("train.virtual_shards", train.virtual_shards)) return;
+  if (train.determinism != Determinism::kLayout || train.global_batch < 1) return;
+  try {
+    parallel::split_leaves(train.global_batch, train.micro_batch, 1,
+                           static_cast<int>(train.virtual_shards), 0);
+  } catch (const InvalidArgument& error) {
+    const std::string text = error.what();
+    check.error(text.substr(0, text.find_first_of(" :")), "{}", text);
+  }
+}
+
 bool judges(const JobOptions& options) {
   return options.data.eval || options.data.validation_fraction > 0;
 }
@@ -59,8 +72,8 @@ void check_train(const JobOptions& options, Checker& check) {
   if (train.precision != Precision::kFp32)
     check.unavailable("train.precision",
                       job::Precision::Kind_Name(static_cast<int>(train.precision)), "FP32");
-  if (train.determinism == Determinism::kLayout)
-    check.unavailable("train.determinism", "LAYOUT", "RUN");
+  check_virtual_shards(train, check);
+  check.count("train.threads", train.threads, 0);
 }
 
 void check_early_stop(const JobOptions& options, Checker& check) {

@@ -46,12 +46,13 @@ Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
   }
   return {{{"parameters", state(core::StateBuffer::kParameters)},
            {"gradients", state(core::StateBuffer::kGradients)},
+           {"tree of leaves", larger(plan, &Program::leaf_bytes)},
            {"moments", moments * f32},
            {"gathered parameters", larger(plan, &Program::gathered_bytes)},
            {"prepared forms", prepared},
            {"activations", larger(plan, &Program::slot_bytes)},
            {"scratch", larger(plan, &Program::scratch_bytes)},
-           {"control", larger(plan, &Program::control_bytes)},
+           {"control", larger(plan, &Program::control_bytes) + larger(plan, &Program::exact_bytes)},
            {"batches", inputs}}};
 }
 

@@ -33,7 +33,7 @@ int threads_per_rank(int host_cores, int bound_cores, int ranks_on_host) {
 }
 
 std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world,
-                                          bool share_gpu) {
+                                          bool share_gpu, int threads) {
   if (request == DeviceRequest::kAuto) {
     int32_t everywhere = core::cuda_device_count() > 0 ? 1 : 0;
     world.communicator().all_reduce(std::span(&everywhere, 1), core::ReduceOp::kMin, {},
@@ -42,7 +42,7 @@ std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& wo
   }
   if (request == DeviceRequest::kCuda) return core::make_cuda_device(world.device_index(share_gpu));
   if (share_gpu) fail("--share-gpu: there is no GPU to share; leave it out to train on the CPU");
-  return core::make_cpu_device(cpu_threads(world.local_size()));
+  return core::make_cpu_device(threads > 0 ? threads : cpu_threads(world.local_size()));
 }
 
 }  // namespace trireme::launcher

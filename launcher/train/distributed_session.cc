@@ -30,7 +30,7 @@ DistributedSession::DistributedSession(
     const std::function<void(const core::SessionPlan&)>& before_memory) {
   comm::Communicator& group = world.communicator();
   // Collective themselves: a device that cannot be had is an error of all ranks of the host.
-  device_ = make_device(request, world, share_gpu);
+  device_ = make_device(request, world, share_gpu, static_cast<int>(job.train.threads_of_rank()));
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
   core::SessionPlan plan;

@@ -22,3 +22,7 @@ add_test(NAME layouts_mpirun COMMAND ${Python3_EXECUTABLE}
   ${CMAKE_CURRENT_SOURCE_DIR}/launcher/train/layouts_mpirun_test.py $<TARGET_FILE:trireme> ${MPIEXEC_EXECUTABLE})
 set_tests_properties(layouts_mpirun PROPERTIES TIMEOUT 300
   ENVIRONMENT "${trireme_mpi_environment};OMPI_MCA_orte_execute_quiet=1;OMP_NUM_THREADS=1")
+add_test(NAME determinism_mpirun COMMAND ${Python3_EXECUTABLE}
+  ${CMAKE_CURRENT_SOURCE_DIR}/launcher/train/determinism_mpirun_test.py $<TARGET_FILE:trireme> ${MPIEXEC_EXECUTABLE})
+set_tests_properties(determinism_mpirun PROPERTIES TIMEOUT 300
+  ENVIRONMENT "${trireme_mpi_environment};OMPI_MCA_orte_execute_quiet=1;OMP_NUM_THREADS=1")
