@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "launcher/job/checker.h"
 #include "launcher/job/job.pb.h"
 #include "launcher/job/suggest.h"

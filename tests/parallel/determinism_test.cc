@@ -65,12 +65,13 @@ TrainingOptions options_of(const Case& c, int rank) {
 struct Seen {
   std::vector<double> losses, norms;
   double eval_loss = 0;
-  Tensors parameters, moments;
+  Tensors parameters, moments, second_moments;
   core::StepCounters counters;
 
   bool operator==(const Seen& other) const {
     return losses == other.losses && norms == other.norms && eval_loss == other.eval_loss &&
-           parameters == other.parameters && moments == other.moments;
+           parameters == other.parameters && moments == other.moments &&
+           second_moments == other.second_moments;
   }
 };
 
@@ -100,6 +101,7 @@ void train(const Case& c, comm::Communicator& world, const Seen* start, std::mut
   if (start != nullptr) {
     restore(session, StateBuffer::kParameters, start->parameters);
     restore(session, StateBuffer::kMoment1, start->moments);
+    restore(session, StateBuffer::kMoment2, start->second_moments);
     session.set_counters(start->counters);
     first = static_cast<unsigned>(start->counters.attempted);
   }
@@ -117,6 +119,7 @@ void train(const Case& c, comm::Communicator& world, const Seen* start, std::mut
   const std::scoped_lock lock(mutex);
   test::assemble(session, StateBuffer::kParameters, seen.parameters);
   test::assemble(session, StateBuffer::kMoment1, seen.moments);
+  test::assemble(session, StateBuffer::kMoment2, seen.second_moments);
   if (!seen.losses.empty()) {
     EXPECT_EQ(losses, seen.losses) << "of one rank and another";
     EXPECT_EQ(norms, seen.norms);
@@ -172,9 +175,9 @@ std::vector<Case> cases() {
   return all;
 }
 
-class LayoutDeterminism : public ::testing::TestWithParam<Case> {};
+class InEveryLayout : public ::testing::TestWithParam<Case> {};
 
-TEST_P(LayoutDeterminism, EqualsOneRankBitForBit) {
+TEST_P(InEveryLayout, EqualsOneRankBitForBit) {
   const Seen& one = one_rank(GetParam().net);
   ASSERT_EQ(one.losses.size(), kSteps);
   EXPECT_NE(one.losses.back(), one.losses.front());
@@ -186,7 +189,39 @@ TEST_P(LayoutDeterminism, EqualsOneRankBitForBit) {
   EXPECT_TRUE(seen == one);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LayoutDeterminism, ::testing::ValuesIn(cases()),
+// Else the tests above would prove nothing: in the order that RUN gives them, the same sums differ.
+TEST(LayoutDeterminism, WithoutItRanksMakeADifference) {
+  for (const Net net : {test::kMlp, test::kGpt}) {
+    const Seen one = train_on({.net = net, .leaves = 0, .steps = 5});
+    const Seen four = train_on({.net = net, .data = 4, .leaves = 0, .steps = 5});
+    EXPECT_GT(difference(one.parameters, four.parameters), 0);
+    EXPECT_LT(difference(one.parameters, four.parameters), 1e-2);
+  }
+}
+
+// More leaves are another sum.
+TEST(LayoutDeterminism, VirtualShardsMakeADifference) {
+  const Seen eight = train_on({.net = test::kMlp, .steps = 5});
+  const Seen four = train_on({.net = test::kMlp, .leaves = 4, .steps = 5});
+  EXPECT_GT(difference(eight.parameters, four.parameters), 0);
+}
+
+TEST(LayoutDeterminism, ARunCutAndGoneOnElsewhereEqualsTheUnbroken) {
+  const Case before{.net = test::kGpt, .data = 4, .zero = 3, .steps = kSteps / 2};
+  const Case after{.net = test::kGpt,
+                   .data = 2,
+                   .pipeline = 2,
+                   .zero = 1,
+                   .schedule = PipelineSchedule::kZeroBubble};
+  const Seen cut = train_on(before);
+  const Seen seen = train_on(after, &cut);
+  const Seen& one = one_rank(test::kGpt);
+  EXPECT_EQ(difference(one.parameters, seen.parameters), 0);
+  EXPECT_TRUE(one.parameters == seen.parameters && one.moments == seen.moments);
+  EXPECT_EQ(one.losses.back(), seen.losses.back());
+}
+
+INSTANTIATE_TEST_SUITE_P(LayoutDeterminism, InEveryLayout, ::testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.name(); });
 
 }  // namespace

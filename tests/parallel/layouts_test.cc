@@ -36,9 +36,21 @@ constexpr int64_t kBatch = 24;
 constexpr unsigned kSeed = 20261121;
 
 // A choice for each factor, as an index among its values.
-enum Factor { kNet, kData, kTensor, kPipeline, kZero, kSchedule, kPieces, kAgain, kRows, kFactors };
+enum Factor {
+  kNet,
+  kData,
+  kTensor,
+  kPipeline,
+  kZero,
+  kSchedule,
+  kPieces,
+  kAgain,
+  kRows,
+  kLeaves,
+  kFactors
+};
 using Choice = std::array<int, kFactors>;
-constexpr std::array<int, kFactors> kValues{kNets, 3, 2, 4, 4, 4, 3, 2, 2};
+constexpr std::array<int, kFactors> kValues{kNets, 3, 2, 4, 4, 4, 3, 2, 2, 2};
 
 struct Case {
   explicit Case(const Choice& c)
@@ -48,23 +60,31 @@ struct Case {
         schedule(static_cast<PipelineSchedule>(c[kSchedule])),
         micro_batches(1 << c[kPieces]),
         recompute(c[kAgain] == 1),
-        sequence(c[kRows] == 1) {}
+        sequence(c[kRows] == 1),
+        leaves(c[kLeaves] == 1) {}
 
   int ranks() const { return layout.data * layout.tensor * layout.pipeline; }
   int virtual_stages() const { return schedule == PipelineSchedule::kInterleaved ? 2 : 1; }
+  // Of train.determinism LAYOUT: eight leaves of one or of three micro-batches.
+  BatchSplit batch() const {
+    if (leaves) return split_leaves(kBatch, micro_batches == 1 ? 0 : 1, layout.data, 8, zero);
+    return split_batch(kBatch, kBatch / layout.data / micro_batches, layout.data);
+  }
   bool is_language() const { return test::is_language(net); }
   // Some pairs cannot be: no layout of more than eight ranks, LeNet-5 has five layers.
   bool is_possible() const {
     if (ranks() > 8 || (kBatch / layout.data) % micro_batches != 0) return false;
+    if (leaves && layout.data == 3) return false;
     if ((recompute || sequence) && !is_language()) return false;
     if (layout.pipeline == 1) return schedule == PipelineSchedule::kOneFOneB;
     if (!is_language() && layout.pipeline * virtual_stages() > 4) return false;
-    return virtual_stages() == 1 || micro_batches % layout.pipeline == 0;
+    return virtual_stages() == 1 || batch().micro_batches % layout.pipeline == 0;
   }
   std::string name() const {
-    return fmt::format("{}_d{}t{}p{}_zero{}_{}_m{}{}{}", kNetNames[net], layout.data, layout.tensor,
-                       layout.pipeline, zero, static_cast<int>(schedule), micro_batches,
-                       recompute ? "_again" : "", sequence ? "_rows" : "");
+    return fmt::format("{}_d{}t{}p{}_zero{}_{}_m{}{}{}{}", kNetNames[net], layout.data,
+                       layout.tensor, layout.pipeline, zero, static_cast<int>(schedule),
+                       micro_batches, recompute ? "_again" : "", sequence ? "_rows" : "",
+                       leaves ? "_leaves" : "");
   }
 
   Net net;
@@ -72,7 +92,7 @@ struct Case {
   int zero;
   PipelineSchedule schedule;
   int micro_batches;
-  bool recompute, sequence;
+  bool recompute, sequence, leaves;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name(); }
@@ -125,11 +145,11 @@ struct Seen {
 };
 
 TrainingOptions options_of(const Case& c, int rank) {
-  const int64_t micro_batch = kBatch / c.layout.data / c.micro_batches;
+  const BatchSplit batch = c.batch();
   TrainingOptions options{.rank = rank,
-                          .batch = split_batch(kBatch, micro_batch, c.layout.data),
-                          .eval_micro_batch = micro_batch,
-                          .eval_micro_batches = c.micro_batches,
+                          .batch = batch,
+                          .eval_micro_batch = batch.micro_batch,
+                          .eval_micro_batches = batch.micro_batches,
                           .optimizer = core::AdamOptions{.weight_decay = 0.1f},
                           .schedule = {.base_lr = 1e-3f},
                           .clip_norm = 0.5f,
