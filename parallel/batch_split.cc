@@ -1,5 +1,7 @@
 #include "parallel/batch_split.h"
 
+#include <algorithm>
+#include <bit>
 #include <string>
 
 #include "core/base/error.h"
@@ -16,6 +18,14 @@ std::string nearest_divisors(int64_t n, int64_t d) {
   return below == above ? fmt::format("{}", below) : fmt::format("{}, {}", below, above);
 }
 
+// The powers of two around a value, the larger one at most `most`.
+std::string nearest_powers(int64_t value, int64_t most) {
+  const auto below = std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(value, 1, most)));
+  const uint64_t above = 2 * below;
+  return above <= static_cast<uint64_t>(most) && value > 1 ? fmt::format("{}, {}", below, above)
+                                                           : fmt::format("{}", below);
+}
+
 }  // namespace
 
 BatchSplit split_batch(int64_t global_batch, int64_t micro_batch, int data_ranks) {
@@ -28,7 +38,9 @@ BatchSplit split_batch(int64_t global_batch, int64_t micro_batch, int data_ranks
         global_batch, data_ranks,
         below == 0 ? fmt::format("{}", above) : fmt::format("{}, {}", below, above));
   }
-  BatchSplit split{.global_batch = global_batch, .per_rank = global_batch / data_ranks};
+  BatchSplit split{.global_batch = global_batch,
+                   .per_rank = global_batch / data_ranks,
+                   .data_ranks = data_ranks};
   split.micro_batch = micro_batch == 0 ? split.per_rank : micro_batch;
   if (split.per_rank % split.micro_batch != 0)
     fail(
@@ -38,6 +50,36 @@ BatchSplit split_batch(int64_t global_batch, int64_t micro_batch, int data_ranks
         nearest_divisors(split.per_rank, micro_batch));
   split.micro_batches = static_cast<int>(split.per_rank / split.micro_batch);
   return split;
+}
+
+BatchSplit split_leaves(int64_t global_batch, int64_t micro_batch, int data_ranks, int leaves,
+                        int zero) {
+  // The largest power of two that divides the batch.
+  const int64_t most = global_batch & -global_batch;
+  if (!std::has_single_bit(static_cast<unsigned>(leaves)) || global_batch % leaves != 0)
+    fail(
+        "train.virtual_shards ({}) must be a power of two that divides train.global_batch ({}); "
+        "nearest: {}",
+        leaves, global_batch, nearest_powers(leaves, most));
+  if (leaves % data_ranks != 0)
+    fail(
+        "train.determinism LAYOUT: {} data ranks must divide train.virtual_shards ({}), a power of "
+        "two; nearest: {} data ranks",
+        data_ranks, leaves, nearest_powers(data_ranks, leaves));
+  const int64_t rows = global_batch / leaves;
+  const int64_t micro = micro_batch == 0 ? rows : micro_batch;
+  if (rows % micro != 0)
+    fail(
+        "train.micro_batch ({}) must divide a virtual shard ({} = global batch {} / {} virtual "
+        "shards); nearest: {}",
+        micro, rows, global_batch, leaves, nearest_divisors(rows, micro));
+  return {.global_batch = global_batch,
+          .per_rank = global_batch / data_ranks,
+          .micro_batch = micro,
+          .micro_batches = static_cast<int>(global_batch / data_ranks / micro),
+          .leaves = leaves / data_ranks,
+          .data_ranks = data_ranks,
+          .dealt = zero >= 2 && data_ranks > 1};
 }
 
 }  // namespace trireme::parallel

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <unordered_map>
 
 #include "core/base/error.h"
 #include "core/program/arena_planner.h"
+#include "parallel/bucket_lives.h"
+#include "parallel/leaf_reduction.h"
 
 namespace trireme::parallel {
 namespace {
@@ -18,68 +19,9 @@ using core::NodeId;
 
 constexpr int64_t kBytes = core::size_of(core::DType::kF32);
 
-// What happens to a bucket of a segment, by positions among the segment's nodes.
-struct BucketLife {
-  size_t bucket = 0;
-  int begin = -1, end = -1;  // first and last node that touches it
-};
-
 int64_t round_up(int64_t elements) {
   return (elements + core::kElementAlignment - 1) / core::kElementAlignment *
          core::kElementAlignment;
-}
-
-// Bucket by parameter name; parameters without one are frozen.
-std::unordered_map<std::string, size_t> bucket_of_parameters(const core::FlatLayout& layout) {
-  std::unordered_map<std::string, size_t> buckets;
-  for (size_t b = 0; b < layout.buckets.size(); ++b)
-    for (int i = layout.buckets[b].first_parameter; i < layout.buckets[b].end_parameter; ++i)
-      buckets[layout.parameters[i].name] = b;
-  return buckets;
-}
-
-// The lives of the buckets that a segment's nodes touch, where `touched` names a node's
-// parameters, in the order of their begin or, with `by_end`, their end.
-template <typename Touched>
-std::vector<BucketLife> lives_of(const core::FlatLayout& layout, const core::SegmentPlan& segment,
-                                 const Touched& touched, bool by_end) {
-  const auto buckets = bucket_of_parameters(layout);
-  std::vector<BucketLife> lives(layout.buckets.size());
-  for (int at = 0; at < static_cast<int>(segment.nodes.size()); ++at)
-    touched(segment.nodes[at], [&](const std::string& parameter) {
-      const auto found = buckets.find(parameter);
-      if (found == buckets.end()) return;
-      BucketLife& life = lives[found->second];
-      if (life.begin < 0) life = {found->second, at, at};
-      life.end = at;
-    });
-  std::erase_if(lives, [](const BucketLife& life) { return life.begin < 0; });
-  std::ranges::stable_sort(lives, {}, by_end ? &BucketLife::end : &BucketLife::begin);
-  return lives;
-}
-
-std::vector<BucketLife> made_in(const core::Graph& graph, const core::FlatLayout& layout,
-                                const core::SegmentPlan& segment) {
-  return lives_of(
-      layout, segment,
-      [&](NodeId id, const auto& touch) {
-        for (core::ValueId output : graph.node(id).outputs)
-          if (graph.value(output).role == core::Role::kGradient)
-            touch(graph.value(graph.value(output).parameter).name);
-      },
-      true);
-}
-
-std::vector<BucketLife> used_in(const core::Graph& graph, const core::FlatLayout& layout,
-                                const core::SegmentPlan& segment) {
-  return lives_of(
-      layout, segment,
-      [&](NodeId id, const auto& touch) {
-        for (core::ValueId input : graph.node(id).inputs)
-          if (input != core::kNoValue && graph.value(input).role == core::Role::kParameter)
-            touch(graph.value(input).name);
-      },
-      false);
 }
 
 // Throws InvalidArgument if two segments make gradients of one bucket: each would leave a part.
@@ -97,23 +39,20 @@ void check_whole_buckets(const std::vector<core::SegmentPlan>& segments, const c
 
 }  // namespace
 
-std::string name_of(const core::FlatLayout& layout, size_t number) {
-  const core::Bucket& bucket = layout.buckets[number];
-  return fmt::format("bucket {} ({}{})", number, layout.parameters[bucket.first_parameter].name,
-                     bucket.end_parameter - bucket.first_parameter > 1 ? " ..." : "");
-}
-
-DataSharding::DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout,
-                           const Ties& ties)
+DataSharding::DataSharding(int zero, int ranks, int rank, const BatchSplit& batch,
+                           core::FlatLayout& layout, const Ties& ties)
     : zero_(ranks > 1 ? zero : 0),
       ranks_(ranks),
       rank_(rank),
+      batch_(batch),
       layout_(layout),
       ties_(ties),
       map_(zero_ > 0 ? core::ShardMap(layout, ranks, rank) : core::ShardMap()) {}
 
 void DataSharding::add_to_training(const core::Graph& graph, core::BuildOptions& options) {
-  if (zero_ <= 1) {
+  if (batch_.leaves > 0) {
+    LeafReduction({zero_, ranks_, rank_, batch_}, layout_, ties_, map_).add_to(graph, options);
+  } else if (zero_ <= 1) {
     sum_ties_once(graph, options);
     if (ranks_ > 1) reduce_once(graph, options);
   } else {
@@ -189,7 +128,7 @@ void DataSharding::reduce_once(const core::Graph& graph, core::BuildOptions& opt
 // it is alive from its first gradient until the next bucket is full.
 void DataSharding::reduce_every_micro_batch(const core::Graph& graph, core::BuildOptions& options) {
   check_whole_buckets(options.segments, graph, layout_);
-  options.fresh_gradients = true;
+  options.leaf_micro_batches = 1;
   const int64_t owned = round_up(map_.elements());
   layout_.gradient_elements = owned;
   for (const core::SegmentPlan& segment : options.segments) {

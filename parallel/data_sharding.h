@@ -8,6 +8,8 @@
 //   zero 3  parameters too: a bucket is gathered before a segment first uses it, one bucket ahead,
 //           and its memory is free again behind the last use
 //
+// With train.determinism LAYOUT the sums are those of parallel/leaf_reduction.h instead.
+//
 // Source: Rajbhandari et al., ZeRO: Memory Optimizations Toward Training Trillion Parameter Models
 // (2020).
 #pragma once
@@ -16,6 +18,7 @@
 
 #include "core/program/build.h"
 #include "core/runtime/session.h"
+#include "parallel/batch_split.h"
 #include "parallel/groups.h"
 #include "parallel/ties.h"
 
@@ -25,7 +28,8 @@ class DataSharding {
  public:
   // `layout` and `ties` outlive this; the layout has tied parameters in buckets of their own. With
   // zero 2 and 3 gradients get new places in it.
-  DataSharding(int zero, int ranks, int rank, core::FlatLayout& layout, const Ties& ties);
+  DataSharding(int zero, int ranks, int rank, const BatchSplit& batch, core::FlatLayout& layout,
+               const Ties& ties);
 
   // Adds to a train program's options what sums gradients, those of tied parameters first, and
   // gives parameters back. `graph` is differentiated; `options.segments` stand.
@@ -55,17 +59,15 @@ class DataSharding {
   std::vector<core::ShardMap::Piece> pieces(core::ElementRange range) const;
   core::PlannedCollective collective(core::CollectiveKind kind, size_t bucket) const;
 
+  bool is_tied(size_t bucket) const;
+
   int zero_;
   int ranks_;
   int rank_;
-  bool is_tied(size_t bucket) const;
-
+  BatchSplit batch_;
   core::FlatLayout& layout_;
   const Ties& ties_;
   core::ShardMap map_;
 };
-
-// "bucket 3 (conv1/weight ...)".
-std::string name_of(const core::FlatLayout& layout, size_t bucket);
 
 }  // namespace trireme::parallel

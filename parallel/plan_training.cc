@@ -5,12 +5,14 @@
 
 #include "core/base/error.h"
 #include "core/graph/differentiate.h"
-#include "core/graph/precision.h"
 #include "core/graph/layer_groups.h"
+#include "core/graph/precision.h"
 #include "core/graph/recompute.h"
+#include "core/optim/exact_sum.h"
 #include "core/program/build.h"
 #include "parallel/data_sharding.h"
 #include "parallel/groups.h"
+#include "parallel/leaf_reduction.h"
 #include "parallel/partition.h"
 #include "parallel/pipeline.h"
 #include "parallel/shard_tensor.h"
@@ -22,7 +24,20 @@ namespace {
 
 using core::Graph;
 
-core::PlannedCollective control_reduction(const Graph& graph) {
+bool is_exact(const TrainingOptions& options) { return options.batch.leaves > 0; }
+
+core::PlannedCollective exact_reduction(const core::PlannedExactSum& sums, std::string what) {
+  return {.kind = core::CollectiveKind::kAllReduce,
+          .op = core::ReduceOp::kSum,
+          .dtype = core::DType::kI64,
+          .group = kWorldGroup,
+          .location = sums.sums,
+          .count = sums.count * core::kExactLimbs,
+          .what = std::move(what)};
+}
+
+core::PlannedCollective control_reduction(const Graph& graph, const TrainingOptions& options) {
+  if (is_exact(options)) return exact_reduction(core::exact_control(graph), "the control vector");
   return {.kind = core::CollectiveKind::kAllReduce,
           .op = core::ReduceOp::kSum,
           .dtype = core::DType::kF64,
@@ -32,7 +47,8 @@ core::PlannedCollective control_reduction(const Graph& graph) {
           .what = "the control vector"};
 }
 
-core::PlannedCollective norm_reduction() {
+core::PlannedCollective norm_reduction(const Graph& graph, const TrainingOptions& options) {
+  if (is_exact(options)) return exact_reduction(core::exact_norm(graph), "the gradients' norm");
   return {.kind = core::CollectiveKind::kAllReduce,
           .op = core::ReduceOp::kSum,
           .dtype = core::DType::kF64,
@@ -60,14 +76,16 @@ core::BuildOptions train_options(const TrainingOptions& options) {
           .device = options.device,
           .micro_batch = options.batch.micro_batch,
           .micro_batches = options.batch.micro_batches,
-          .update = true};
+          .update = true,
+          .exact_sums = is_exact(options)};
 }
 
 core::BuildOptions eval_options(const TrainingOptions& options) {
   return {.name = "eval",
           .device = options.device,
           .micro_batch = options.eval_micro_batch,
-          .micro_batches = options.eval_micro_batches};
+          .micro_batches = options.eval_micro_batches,
+          .exact_sums = is_exact(options)};
 }
 
 // What the update needs besides gradients, in a plan whose layout stands.
@@ -135,30 +153,48 @@ class Composer {
                .stage = mesh.coordinate(options.rank, Axis::kPipeline)} {}
 
   core::SessionPlan run(Graph train, std::optional<Graph> eval) {
-    const core::DifferentiateOptions how{.global_batch = options_.batch.global_batch,
-                                         .frozen = core::frozen_parameters(train, options_.groups)};
+    check_determinism();
+    core::DifferentiateOptions how{.global_batch = options_.batch.global_batch,
+                                   .frozen = core::frozen_parameters(train, options_.groups)};
     core::SessionPlan plan;
     plan.whole = whole_parameters(train, how);
+    how.separate_uses = is_exact(options_);
     // Rewrites of the forward graphs go here.
     core::set_precision(train, options_.operands);
     if (eval) core::set_precision(*eval, options_.operands);
     cut(train, eval);
     core::differentiate(train, how);
     ties_ = find_ties(train, place_);
+    if (is_exact(options_)) check_tie_order(train, ties_, place_.stages);
     Part part = train_part(std::move(train), plan);
     const int data_rank = mesh_.coordinate(options_.rank, Axis::kData);
     plan.layout = core::make_flat_layout(part.graph, options_.bucket_bytes, mesh_.size(Axis::kData),
                                          ties_.parameters);
-    DataSharding sharding(options_.zero, mesh_.size(Axis::kData), data_rank, plan.layout, ties_);
+    DataSharding sharding(options_.zero, mesh_.size(Axis::kData), data_rank, options_.batch,
+                          plan.layout, ties_);
     core::BuildOptions build = train_build(part, sharding);
     plan_update(part.graph, sharding, mesh_, options_, plan);
-    if (splits_norm(sharding)) plan.norm_ranges = norm_ranges(plan.layout, sharding);
+    if (splits_norm(sharding) || is_exact(options_))
+      plan.norm_ranges = norm_ranges(plan.layout, sharding);
     plan.train = core::build_program(std::move(part.graph), plan.layout, build);
     if (eval) plan.eval = build_eval(std::move(*eval), plan.layout, sharding);
     return plan;
   }
 
  private:
+  void check_determinism() const {
+    if (!is_exact(options_)) return;
+    if (options_.device != core::DeviceKind::kCpu)
+      fail(
+          "train.determinism: LAYOUT is for CPUs in this version; train with --device cpu, or "
+          "leave "
+          "it RUN");
+    const int ranks = mesh_.size(Axis::kData);
+    ensure(options_.batch.data_ranks == ranks &&
+               options_.batch.dealt == (options_.zero >= 2 && ranks > 1),
+           "leaves are dealt out as ZeRO reduces them");
+  }
+
   // Whether ranks hold different parameters, and so have different parts of the norm.
   bool split_parameters() const { return mesh_.world() > mesh_.size(Axis::kData); }
 
@@ -240,7 +276,8 @@ class Composer {
   // Of data ranks that hold the same gradients the first alone counts them.
   std::vector<core::ElementRange> norm_ranges(const core::FlatLayout& layout,
                                               const DataSharding& sharding) const {
-    if (!sharding.splits_norm() && mesh_.coordinate(options_.rank, Axis::kData) != 0) return {};
+    const bool alike = split_parameters() && !sharding.splits_norm();
+    if (alike && mesh_.coordinate(options_.rank, Axis::kData) != 0) return {};
     std::vector<core::ElementRange> ranges;
     for (const core::FlatParameter& parameter : layout.parameters)
       if (counts(parameter))
@@ -264,9 +301,9 @@ class Composer {
     sharding.add_parameters(part.graph, build);
     for (core::PlannedCollective& sum : partial_gradient_sums(sharding))
       build.after_backward.push_back(std::move(sum));
-    if (mesh_.world() > 1) build.after_backward.push_back(control_reduction(part.graph));
+    if (mesh_.world() > 1) build.after_backward.push_back(control_reduction(part.graph, options_));
     build.counts_sums = tensor_.place.rank == 0;
-    if (splits_norm(sharding)) build.norm_reduction = norm_reduction();
+    if (splits_norm(sharding)) build.norm_reduction = norm_reduction(part.graph, options_);
     return build;
   }
 
@@ -277,7 +314,7 @@ class Composer {
     build.segments = std::move(part.work.segments);
     build.turns = std::move(part.work.turns);
     sharding.add_parameters(part.graph, build);
-    if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph)};
+    if (mesh_.world() > 1) build.after_backward = {control_reduction(part.graph, options_)};
     build.counts_sums = tensor_.place.rank == 0;
     return core::build_program(std::move(part.graph), layout, build);
   }

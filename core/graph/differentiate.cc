@@ -35,13 +35,15 @@ void GradientBuilder::emit(std::string suffix, OpPtr op, std::vector<ValueId> in
   if (of_parameter) {
     node.phase = Phase::kWeightBackward;
     ensure(node.op->accumulates(), "the gradient of a parameter accumulates over micro-batches");
-    if (graph_.find(graph_.value(node_.inputs[of_inputs.front()]).name + "/grad") != kNoValue)
+    if (!separate_uses_ &&
+        graph_.find(graph_.value(node_.inputs[of_inputs.front()]).name + "/grad") != kNoValue)
       return accumulate_into(node, of_inputs);
   }
   for (size_t i = 0; i < types.size(); ++i) {
     const ValueId of = node_.inputs[of_inputs[i]];
     Value value{.name = graph_.value(of).name + "/grad", .type = types[i], .producer = id};
     if (of_parameter && wants_[of_inputs[i]]) {
+      value.name = gradient_name(graph_.value(of).name);
       value.role = Role::kGradient;
       value.parameter = of;
     } else if (of_parameter) {
@@ -67,6 +69,14 @@ void GradientBuilder::accumulate_into(Node& node, const std::vector<int>& of_inp
     node.outputs.push_back(gradient);
     input_gradients_[i] = gradient;
   }
+}
+
+// That of the first use, or the next free one of the later uses.
+std::string GradientBuilder::gradient_name(const std::string& parameter) const {
+  std::string name = parameter + "/grad";
+  for (int use = 1; graph_.find(name) != kNoValue; ++use)
+    name = fmt::format("{}/grad@{}", parameter, use);
+  return name;
 }
 
 std::vector<ValueId> GradientBuilder::emit_intermediate(std::string suffix, OpPtr op,
@@ -119,6 +129,7 @@ class Differentiator {
 
   void visit(NodeId id) {
     GradientBuilder builder(graph_, graph_.node(id));
+    builder.separate_uses_ = options_.separate_uses;
     bool reached = false;
     for (ValueId output : builder.node_.outputs) {
       builder.output_gradients_.push_back(total(output));

@@ -38,6 +38,7 @@ class GradientBuilder {
   GradientBuilder(Graph& graph, const Node& node);
   Node& append(const std::string& suffix, OpPtr op, std::vector<ValueId> inputs);
   void accumulate_into(Node& node, const std::vector<int>& of_inputs);
+  std::string gradient_name(const std::string& parameter) const;
 
   Graph& graph_;
   Node node_;  // a copy: appending nodes moves the graph's own
@@ -45,17 +46,23 @@ class GradientBuilder {
   std::vector<bool> wants_;
   std::vector<ValueId> input_gradients_;
   float loss_seed_ = 0;
+  bool separate_uses_ = false;
 };
 
 struct DifferentiateOptions {
   int64_t global_batch = 1;  // samples in a step, over all ranks and micro-batches
   float loss_scale = 1;
   std::vector<std::string> frozen;  // parameters that get no gradient
+  // Whether each use of a parameter has a gradient of its own, for sums whose order must not depend
+  // on where the uses are.
+  bool separate_uses = false;
 };
 
 // Appends the backward nodes of every loss. Afterwards each trained parameter p has exactly one
 // gradient value named "p/grad" of role kGradient (contributions of several uses are accumulated
-// into it). Throws InvalidArgument if there is no loss or nothing to train.
+// into it; or, with separate_uses, "p/grad@1" and so on are the second and later uses', in the
+// order in which backward comes by). Throws InvalidArgument if there is no loss or nothing to
+// train.
 void differentiate(Graph& graph, const DifferentiateOptions& options);
 
 }  // namespace trireme::core

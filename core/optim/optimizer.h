@@ -90,6 +90,20 @@ struct LossScaling {
 };
 constexpr float kMostLossScale = 0x1p24f;
 
+// The same sum of squares as an exact one (core/optim/exact_sum.h): of units of kNormUnit elements
+// from each range's start, each added in double. So it is the same whatever ranks and ranges the
+// elements fall to, if only the ranges start at multiples of kNormUnit in every parameter. CPU.
+constexpr int64_t kNormUnit = 128;
+class ExactNormKernel {
+ public:
+  ExactNormKernel(std::span<const ElementRange> ranges, const KernelContext& context);
+  void run(const float* gradients, int64_t* sum) const;
+
+ private:
+  std::vector<ElementRange> ranges_;
+  int threads_;
+};
+
 // The control vector: f64, laid out
 //   [loss0 sum, loss0 weight, loss1 sum, ..., metric0 sum, metric0 weight, ..., votes].
 struct ControlOptions {

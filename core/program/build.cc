@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/base/error.h"
+#include "core/optim/exact_sum.h"
 #include "core/program/input_sets.h"
 #include "core/program/storage.h"
 
@@ -11,6 +12,14 @@ namespace trireme::core {
 namespace {
 
 constexpr int64_t kSumBytes = 2 * size_of(DType::kF64);  // a sum and its weight
+constexpr int64_t kExactBytes = kExactLimbs * size_of(DType::kI64);
+
+// Of `count` numbers of the control vector from byte `at` on.
+PlannedExactSum exact_sums_at(int64_t at, int64_t count) {
+  return {.values = {Arena::kControl, at},
+          .sums = {Arena::kExact, at / size_of(DType::kF64) * kExactBytes},
+          .count = count};
+}
 
 class Builder {
  public:
@@ -20,7 +29,11 @@ class Builder {
     program_.graph = std::move(graph);
     program_.micro_batch = options.micro_batch;
     program_.micro_batches = options.micro_batches;
+    program_.leaf_micro_batches =
+        options.leaf_micro_batches > 0 ? options.leaf_micro_batches : options.micro_batches;
+    program_.leaf_skip = options.leaf_skip;
     program_.gathered_bytes = options.gathered_bytes;
+    program_.leaf_bytes = options.leaf_bytes;
     for (size_t i = 0; i < options.insertions.size(); ++i)
       insertions_.emplace(options.insertions[i].node, i);
     if (plans_.empty()) plans_ = whole_graph(program_.graph);
@@ -51,6 +64,7 @@ class Builder {
         control += kSumBytes;
       }
     program_.control_bytes = control + kVotes * size_of(DType::kF64);
+    if (options_.exact_sums) program_.exact_bytes = exact_norm(graph()).sums.offset + kExactBytes;
     for (ValueId id = 0; id < static_cast<ValueId>(graph().values().size()); ++id) place(id);
     program_.input_used.resize(program_.inputs.size());
   }
@@ -59,15 +73,10 @@ class Builder {
   // place here.
   void place(ValueId id) {
     const Value& value = graph().value(id);
-    const auto flat = [&](Arena arena, const std::string& name) {
-      const FlatParameter* parameter = layout_.look_up(name);
-      if (parameter == nullptr) return;
-      const int64_t offset =
-          arena == Arena::kGradients ? parameter->gradient_offset : parameter->offset;
-      locations_[id] = {arena, offset * size_of(DType::kF32)};
-    };
-    if (value.role == Role::kParameter) flat(Arena::kParameters, value.name);
-    if (value.role == Role::kGradient) flat(Arena::kGradients, graph().value(value.parameter).name);
+    if (value.role == Role::kParameter)
+      if (const FlatParameter* parameter = layout_.look_up(value.name))
+        locations_[id] = {Arena::kParameters, parameter->offset * size_of(DType::kF32)};
+    if (value.role == Role::kGradient) place_gradient(id);
     if (value.role == Role::kState) {
       locations_[id] = {Arena::kState, program_.state_bytes};
       program_.states.push_back({id, program_.state_bytes});
@@ -77,6 +86,17 @@ class Builder {
       locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};
       program_.inputs.push_back(id);
     }
+  }
+
+  void place_gradient(ValueId id) {
+    const auto put = [&](int64_t offset) {
+      locations_[id] = {Arena::kGradients, offset * size_of(DType::kF32)};
+    };
+    const Value& value = graph().value(id);
+    const auto extra = std::ranges::find(layout_.extra_gradients, value.name, &ExtraGradient::name);
+    if (extra != layout_.extra_gradients.end()) return put(extra->gradient_offset);
+    if (const FlatParameter* parameter = layout_.look_up(graph().value(value.parameter).name))
+      put(parameter->gradient_offset);
   }
 
   void place_activations() {
@@ -131,6 +151,7 @@ class Builder {
   void append_node(Segment& segment, NodeId id) {
     insert(segment, id, true);
     append_work(segment, id);
+    if (options_.exact_sums) sum_exactly(segment, id);
     insert(segment, id, false);
   }
 
@@ -140,8 +161,7 @@ class Builder {
                             .index = id,
                             .inputs = static_cast<int16_t>(node.inputs.size()),
                             .outputs = static_cast<int16_t>(node.outputs.size()),
-                            .accumulate = node.accumulate,
-                            .replace = options_.fresh_gradients && makes_gradient(node)};
+                            .adds = adds_of(node)};
     if (node.op->exchange() != nullptr) {
       instruction.kind = InstructionKind::kExchange;
       instruction.stream = StreamRole::kTensor;
@@ -155,10 +175,26 @@ class Builder {
     }
   }
 
-  bool makes_gradient(const Node& node) const {
-    return std::ranges::any_of(node.outputs, [&](ValueId output) {
+  Adds adds_of(const Node& node) const {
+    if (node.accumulate) return Adds::kAlways;
+    const bool of_gradient = std::ranges::any_of(node.outputs, [&](ValueId output) {
       return graph().value(output).role == Role::kGradient;
     });
+    if (of_gradient) return Adds::kWithinLeaf;
+    return options_.exact_sums ? Adds::kNever : Adds::kWithinStep;
+  }
+
+  // Of each micro-batch what its losses and metrics have come to.
+  void sum_exactly(Segment& segment, NodeId id) {
+    for (ValueId output : graph().node(id).outputs)
+      if (const Location at = locations_[output]; at.arena == Arena::kControl)
+        append_exact(segment, InstructionKind::kAddExactly, exact_sums_at(at.offset, 2));
+  }
+
+  void append_exact(Segment& segment, InstructionKind kind, const PlannedExactSum& sum) {
+    segment.instructions.push_back(
+        {.kind = kind, .index = static_cast<int32_t>(program_.exact_sums.size())});
+    program_.exact_sums.push_back(sum);
   }
 
   void insert(Segment& segment, NodeId id, bool before) {
@@ -169,19 +205,26 @@ class Builder {
 
   void append_insertion(Segment& segment, size_t number) {
     const Insertion& insertion = options_.insertions[number];
-    Instruction instruction{.last_micro_batch = insertion.last_micro_batch,
+    Instruction instruction{.last_of_leaf = insertion.last_of_leaf,
+                            .last_micro_batch = insertion.last_micro_batch,
                             .stream = StreamRole::kData};
-    if (const auto* collective = std::get_if<PlannedCollective>(&insertion.what)) {
-      inserted_[number] = static_cast<int32_t>(program_.collectives.size());
-      return append_collective(segment, *collective, insertion.last_micro_batch);
-    }
+    const auto keep = [&](InstructionKind kind, auto& list, const auto& item) {
+      instruction.kind = kind;
+      instruction.index = static_cast<int32_t>(list.size());
+      list.push_back(item);
+    };
     if (const auto* wait = std::get_if<Insertion::Wait>(&insertion.what)) {
       instruction.kind = InstructionKind::kWait;
       instruction.index = inserted_.at(wait->insertion);
+    } else if (const auto* call = std::get_if<PlannedCollective>(&insertion.what)) {
+      keep(InstructionKind::kCollective, program_.collectives, *call);
+      inserted_[number] = instruction.index;
+    } else if (const auto* sum = std::get_if<PlannedAccumulation>(&insertion.what)) {
+      keep(InstructionKind::kAccumulate, program_.accumulations, *sum);
+    } else if (const auto* addition = std::get_if<PlannedAddition>(&insertion.what)) {
+      keep(InstructionKind::kAdd, program_.additions, *addition);
     } else {
-      instruction.kind = InstructionKind::kAccumulate;
-      instruction.index = static_cast<int32_t>(program_.accumulations.size());
-      program_.accumulations.push_back(std::get<PlannedAccumulation>(insertion.what));
+      keep(InstructionKind::kCarry, program_.carries, std::get<PlannedCarry>(insertion.what));
     }
     segment.instructions.push_back(instruction);
   }
@@ -229,31 +272,35 @@ class Builder {
     segment.instructions.push_back(instruction);
   }
 
-  void append_collective(Segment& segment, const PlannedCollective& collective, bool last) {
+  void append_collective(Segment& segment, const PlannedCollective& collective) {
     const auto index = static_cast<int32_t>(program_.collectives.size());
     program_.collectives.push_back(collective);
-    segment.instructions.push_back({.kind = InstructionKind::kCollective,
-                                    .index = index,
-                                    .last_micro_batch = last,
-                                    .stream = StreamRole::kData});
+    segment.instructions.push_back(
+        {.kind = InstructionKind::kCollective, .index = index, .stream = StreamRole::kData});
   }
 
   void append_update() {
     program_.segments.push_back({.name = "update"});
     Segment& segment = program_.segments.back();
     zero_sums(segment);
+    const PlannedExactSum control = exact_control(graph());
+    if (options_.exact_sums)
+      append_exact(segment, InstructionKind::kAddExactly,
+                   exact_sums_at(program_.control_bytes - kVotes * size_of(DType::kF64), kVotes));
     const auto reduce = [&](const std::vector<PlannedCollective>& collectives, bool join) {
       for (const PlannedCollective& collective : collectives)
-        append_collective(segment, collective, false);
+        append_collective(segment, collective);
       if (join)
         segment.instructions.push_back(
             {.kind = InstructionKind::kJoin, .stream = StreamRole::kData});
     };
     reduce(options_.after_backward,
            !options_.after_backward.empty() || !options_.insertions.empty());
+    if (options_.exact_sums) append_exact(segment, InstructionKind::kRound, control);
     if (!options_.update) return;
     segment.instructions.push_back({.kind = InstructionKind::kNorm});
     if (options_.norm_reduction) reduce({*options_.norm_reduction}, true);
+    if (options_.exact_sums) append_exact(segment, InstructionKind::kRound, exact_norm(graph()));
     for (auto kind : {InstructionKind::kControl, InstructionKind::kUpdate})
       segment.instructions.push_back({.kind = kind});
     reduce(options_.after_update, !options_.after_update.empty());
@@ -267,7 +314,10 @@ class Builder {
         if (!options_.counts_sums || sum.value == kNoValue) {
           segment.instructions.push_back({.kind = InstructionKind::kZero,
                                           .index = static_cast<int32_t>(program_.zeroed.size())});
-          program_.zeroed.push_back({{Arena::kControl, at}, kSumBytes});
+          if (options_.exact_sums)
+            program_.zeroed.push_back({exact_sums_at(at, 2).sums, 2 * kExactBytes});
+          else
+            program_.zeroed.push_back({{Arena::kControl, at}, kSumBytes});
         }
         at += kSumBytes;
       }
@@ -285,6 +335,7 @@ class Builder {
     }
     program_.slots = slots.back().number;
     program_.slot_bytes = slots.back().offset;
+    const int leaf = program_.leaf_micro_batches;
     std::vector<int> seen(plans_.size()), last(plans_.size());
     for (size_t i = 0; i < turns_.size(); ++i) last[turns_[i].segment] = static_cast<int>(i);
     for (size_t i = 0; i < turns_.size(); ++i) {
@@ -297,7 +348,10 @@ class Builder {
            .slot_offset = slots[chunk].offset + turn.slot * slot_bytes_[chunk],
            .first = seen[turn.segment]++ == 0,
            .last = last[turn.segment] == static_cast<int>(i),
-           .opens_slot = is_first_of_chunk(turn.segment)});
+           .opens_slot = is_first_of_chunk(turn.segment),
+           .leaf = turn.micro_batch / leaf,
+           .first_of_leaf = turn.micro_batch % leaf == 0,
+           .last_of_leaf = turn.micro_batch % leaf == leaf - 1});
     }
     const auto update = static_cast<int>(program_.segments.size()) - 1;
     if (!program_.segments[update].instructions.empty())
@@ -336,6 +390,16 @@ Program build_program(Graph graph, const FlatLayout& layout, const BuildOptions&
 
 int64_t control_elements(const Graph& graph) {
   return 2 * static_cast<int64_t>(graph.losses().size() + graph.metrics().size()) + kVotes;
+}
+
+PlannedExactSum exact_control(const Graph& graph) {
+  return exact_sums_at(0, control_elements(graph));
+}
+
+PlannedExactSum exact_norm(const Graph& graph) {
+  return {.values = {Arena::kNorm, 0},
+          .sums = {Arena::kExact, control_elements(graph) * kExactBytes},
+          .count = 1};
 }
 
 }  // namespace trireme::core

@@ -15,13 +15,14 @@ namespace trireme::core {
 struct Insertion {
   NodeId node = kNoNode;
   bool before = false;            // else behind the node
+  bool last_of_leaf = false;      // with a leaf's last micro-batch only
   bool last_micro_batch = false;  // with the last micro-batch only
   // Start a collective on the data stream; wait for the one that another insertion, by its number,
-  // has started before; or add a sum to what earlier micro-batches left.
+  // has started before; add a sum to what earlier micro-batches left; or add up leaves.
   struct Wait {
     size_t insertion = 0;
   };
-  std::variant<PlannedCollective, Wait, PlannedAccumulation> what;
+  std::variant<PlannedCollective, Wait, PlannedAccumulation, PlannedAddition, PlannedCarry> what;
 };
 
 struct BuildOptions {
@@ -35,8 +36,13 @@ struct BuildOptions {
   // Whether this rank's sums of losses and metrics count; else another rank has the same ones.
   bool counts_sums = true;
   std::vector<Insertion> insertions;
-  // Whether gradients replace the last micro-batch's, which has been accumulated elsewhere.
-  bool fresh_gradients = false;
+  // Micro-batches in a leaf, whose first one's gradients replace what was there; 0: all of a step.
+  int leaf_micro_batches = 0;
+  int64_t leaf_skip = 0;   // Program::leaf_skip
+  int64_t leaf_bytes = 0;  // of Arena::kLeaves
+  // Whether losses, metrics, votes and the norm are summed exactly. Reductions of them are then of
+  // Arena::kExact: control_elements() sums, and behind them the norm's.
+  bool exact_sums = false;
   // Whether parameters come and go within a segment: prepared forms are then made at each use.
   bool transient_parameters = false;
   int64_t gathered_bytes = 0;                       // of Arena::kGathered
@@ -52,5 +58,9 @@ Program build_program(Graph graph, const FlatLayout& layout, const BuildOptions&
 
 // Elements of the control vector of a graph: 2 f64 for each loss and metric, and the votes.
 int64_t control_elements(const Graph& graph);
+
+// Where the exact sums of the control vector, and of the norm, lie in Arena::kExact.
+PlannedExactSum exact_control(const Graph& graph);
+PlannedExactSum exact_norm(const Graph& graph);
 
 }  // namespace trireme::core

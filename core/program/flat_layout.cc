@@ -1,6 +1,7 @@
 #include "core/program/flat_layout.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/error.h"
 
@@ -25,9 +26,29 @@ std::vector<ValueId> trained_in_order(const Graph& graph) {
   return order;
 }
 
+// In the order in which they are made.
+std::vector<ValueId> gradients_of(const Graph& graph, ValueId parameter) {
+  std::vector<ValueId> gradients;
+  for (const Node& node : graph.nodes())
+    for (ValueId output : node.outputs)
+      if (graph.value(output).role == Role::kGradient &&
+          graph.value(output).parameter == parameter &&
+          std::ranges::find(gradients, output) == gradients.end())
+        gradients.push_back(output);
+  return gradients;
+}
+
 int chunk_of_gradient(const Graph& graph, ValueId parameter) {
-  const ValueId gradient = graph.find(graph.value(parameter).name + "/grad");
-  return graph.node(graph.value(gradient).producer).chunk;
+  return graph.node(graph.value(gradients_of(graph, parameter).front()).producer).chunk;
+}
+
+// The rest of the ids go to what is returned, each part in its order.
+template <typename Stays>
+std::vector<ValueId> take_out_unless(std::vector<ValueId>& ids, const Stays& stays) {
+  const auto taken = std::ranges::stable_partition(ids, stays);
+  std::vector<ValueId> rest(taken.begin(), taken.end());
+  ids.erase(taken.begin(), taken.end());
+  return rest;
 }
 
 // Takes those of the given names out, in the order of the names.
@@ -39,12 +60,16 @@ std::vector<ValueId> take_out(const Graph& graph, const std::vector<std::string>
   return taken;
 }
 
-std::vector<ValueId> take_out_partial(const Graph& graph, std::vector<ValueId>& order) {
-  const auto partial = std::ranges::stable_partition(
-      order, [&](ValueId id) { return !graph.value(id).partial_gradient; });
-  const std::vector<ValueId> taken(partial.begin(), partial.end());
-  order.erase(partial.begin(), partial.end());
-  return taken;
+void place_extra_gradients(const Graph& graph, FlatLayout& layout) {
+  for (size_t b = 0; b < layout.buckets.size(); ++b) {
+    const FlatParameter& parameter = layout.parameters[layout.buckets[b].first_parameter];
+    const std::vector<ValueId> gradients = gradients_of(graph, graph.find(parameter.name));
+    for (size_t i = 1; i < gradients.size(); ++i) {
+      layout.extra_gradients.push_back(
+          {graph.value(gradients[i]).name, b, layout.gradient_elements});
+      layout.gradient_elements += layout.buckets[b].end - layout.buckets[b].begin;
+    }
+  }
 }
 
 }  // namespace
@@ -103,9 +128,12 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
 
   int chunk = 0;
   std::vector<ValueId> others = trained_in_order(graph);
-  std::vector<ValueId> tail = take_out(graph, last, others);
-  std::vector<ValueId> partial = take_out_partial(graph, others);
-  for (const auto* part : {&others, &partial, &tail}) {
+  const std::vector<ValueId> tail = take_out(graph, last, others);
+  const std::vector<ValueId> shared =
+      take_out_unless(others, [&](ValueId id) { return gradients_of(graph, id).size() == 1; });
+  const std::vector<ValueId> partial =
+      take_out_unless(others, [&](ValueId id) { return !graph.value(id).partial_gradient; });
+  for (const auto* part : {&std::as_const(others), &partial, &shared, &tail}) {
     for (ValueId id : *part) {
       // A bucket's gradients are made in one chunk, so that it is full when that one is done.
       if (const int its = chunk_of_gradient(graph, id); its != chunk) {
@@ -114,11 +142,13 @@ FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree
       }
       place(id, true);
       const int64_t begin = layout.buckets.empty() ? 0 : layout.buckets.back().end;
-      if ((offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
+      const bool alone = part == &shared || part == &tail;
+      if (alone || (offset - begin) * size_of(DType::kF32) >= bucket_bytes) close_bucket();
     }
     close_bucket();
   }
   layout.trained_elements = layout.gradient_elements = offset;
+  place_extra_gradients(graph, layout);
   for (ValueId id : graph.with_role(Role::kParameter))
     if (std::ranges::find(layout.parameters, graph.value(id).name, &FlatParameter::name) ==
         layout.parameters.end())

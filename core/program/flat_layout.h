@@ -44,12 +44,21 @@ struct Bucket {
   int first_parameter = 0, end_parameter = 0;  // in FlatLayout::parameters
 };
 
+// A second or later gradient of a parameter whose uses are kept apart: it mirrors the parameter's
+// bucket, which holds nothing else.
+struct ExtraGradient {
+  std::string name;  // of the gradient: "tokens/weight/grad@1"
+  size_t bucket = 0;
+  int64_t gradient_offset = 0;  // elements from the start of the gradient arena
+};
+
 struct FlatLayout {
   std::vector<FlatParameter> parameters;
   std::vector<Bucket> buckets;
-  int64_t trained_elements = 0;   // of the parameters that have gradients and moments
-  int64_t gradient_elements = 0;  // of the gradient arena
-  int64_t total_elements = 0;     // of the parameter buffer
+  std::vector<ExtraGradient> extra_gradients;  // of a bucket in the order in which they are added
+  int64_t trained_elements = 0;                // of the parameters that have gradients and moments
+  int64_t gradient_elements = 0;               // of the gradient arena
+  int64_t total_elements = 0;                  // of the parameter buffer
 
   int64_t parameter_count() const;  // elements without padding
   const FlatParameter& find(const std::string& name) const;
@@ -61,8 +70,8 @@ std::vector<WholeParameter> whole_parameters(const FlatLayout& layout);
 
 // From a differentiated graph: its gradients' order of making gives the parameters' order. A
 // bucket is closed once it holds bucket_bytes of gradients; `degree` is the data axis's size.
-// Parameters of `last`, where they are trained, come behind all others, in that order and in
-// buckets of their own.
+// Parameters of `last`, where they are trained, come behind all others, in that order and each in a
+// bucket of its own; so do, before them, parameters with several gradients.
 FlatLayout make_flat_layout(const Graph& graph, int64_t bucket_bytes, int degree,
                             const std::vector<std::string>& last = {});
 

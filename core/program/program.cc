@@ -45,6 +45,13 @@ std::string describe(const Program& program, const Segment& segment, int pc) {
       return fmt::format("wait for {}", program.collectives[instruction.index].what);
     case InstructionKind::kAccumulate:
       return "accumulation of gradients";
+    case InstructionKind::kAdd:
+      return "addition of ranks' gradients";
+    case InstructionKind::kCarry:
+      return "addition of leaves' gradients";
+    case InstructionKind::kAddExactly:
+    case InstructionKind::kRound:
+      return "exact sums";
     case InstructionKind::kZero:
       return "clearing of the sums";
     case InstructionKind::kNorm:

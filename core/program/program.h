@@ -5,6 +5,9 @@
 // micro-batch, slot), so a program's size does not grow with the number of micro-batches. Values
 // that cross segments lie in an activation slot; values inside one segment, and workspaces, in one
 // shared scratch arena.
+//
+// Micro-batches may form leaves: so many in a row. Their gradients are then sums of a leaf, not of
+// the step, and leaves are added up elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +33,10 @@ enum class Arena : uint8_t {
   kNorm,        // the gradients' sum of squares, one f64
   kGathered,    // parameters that other ranks own, while they are needed
   kState,       // values that outlive a run: caches, and what the host reads
+  kLeaves,  // gradients of leaves on their way through the tree, and what other ranks sent of it
+  kExact,   // exact sums of the control vector and the norm (core/optim/exact_sum.h)
 };
-constexpr int kArenas = 11;
+constexpr int kArenas = 13;
 
 struct Location {
   Arena arena = Arena::kNone;
@@ -73,6 +78,28 @@ struct PlannedAccumulation {
   int64_t elements = 0;
 };
 
+// to = a + b, f32; `to` may be one of them.
+struct PlannedAddition {
+  Location a, b, to;
+  int64_t elements = 0;
+};
+
+// A step's leaves 0, 1, ..., n - 1, a power of two of them, enter a binary tree by counting: leaf i
+// is added to the sums of the levels whose bits in i are 1, from the lowest on, and becomes the sum
+// of the first whose bit is 0; the last leaf's sum is that of all. `value` is overwritten.
+struct PlannedCarry {
+  Location value;
+  std::vector<Location> levels;  // log2(n)
+  Location total;                // may be `value`
+  int64_t elements = 0;
+};
+
+// `count` f64 numbers, and an exact sum of each.
+struct PlannedExactSum {
+  Location values, sums;
+  int64_t count = 0;
+};
+
 struct ZeroedRange {
   Location location;
   int64_t bytes = 0;
@@ -87,10 +114,22 @@ enum class InstructionKind : uint8_t {
   kJoin,        // the compute stream waits for `stream`
   kWait,        // the compute stream waits for collective `index` on `stream`
   kAccumulate,  // accumulation `index`
+  kAdd,         // addition `index`
+  kCarry,       // carry `index`
+  kAddExactly,  // the values of exact sum `index` are added to it, or replace it at a step's first
+  kRound,       // the values of exact sum `index` become what the sums are
   kZero,        // fill zeroed range `index`
   kNorm,        // sum of squares of the gradients
   kControl,     // learning rate, multiplier and the apply flag
   kUpdate,      // parameters and moments, if the apply flag is set
+};
+
+// When a kernel that accumulates adds to what its outputs hold.
+enum class Adds : uint8_t {
+  kNever,
+  kWithinLeaf,  // but for the first micro-batch of a leaf
+  kWithinStep,  // but for the step's first micro-batch
+  kAlways,
 };
 
 struct Instruction {
@@ -98,8 +137,8 @@ struct Instruction {
   int32_t index = 0;
   int32_t first_operand = 0;  // in Segment::operands: inputs, then outputs
   int16_t inputs = 0, outputs = 0;
-  bool accumulate = false;        // always; else from the second micro-batch on, unless:
-  bool replace = false;           // never
+  Adds adds = Adds::kWithinStep;
+  bool last_of_leaf = false;      // run with a leaf's last micro-batch only
   bool last_micro_batch = false;  // run with a step's last micro-batch only
   StreamRole stream = StreamRole::kCompute;
   Location workspace;
@@ -120,7 +159,15 @@ struct ScheduleEntry {
   int64_t slot_offset = 0;           // bytes from the slot arena's start
   bool first = false, last = false;  // of the step's micro-batches in this segment
   bool opens_slot = false;  // overwrites what an earlier micro-batch left, and may still be sending
+  int leaf = 0;             // of the step's on this rank
+  bool first_of_leaf = false, last_of_leaf = false;  // of the leaf's micro-batches
 };
+
+// Whether the instruction is run with this turn of its segment.
+inline bool runs(const Instruction& instruction, const ScheduleEntry& entry) {
+  return (!instruction.last_micro_batch || entry.last) &&
+         (!instruction.last_of_leaf || entry.last_of_leaf);
+}
 
 // f64 behind the sums of the control vector, for the ranks' votes (core/runtime/session.h).
 constexpr int kVotes = 3;
@@ -138,14 +185,25 @@ struct Program {
   std::vector<Location> transfer_locations;  // in the slot, by transfer
   std::vector<ZeroedRange> zeroed;
   std::vector<PlannedAccumulation> accumulations;
-  int64_t micro_batch = 0;  // samples
-  int micro_batches = 1;    // in a step
-  int input_sets = 1;       // batches that are in use at one time
-  int slots = 1;            // of all chunks
-  int64_t slot_bytes = 0;   // of all slots together
+  std::vector<PlannedAddition> additions;
+  std::vector<PlannedCarry> carries;
+  std::vector<PlannedExactSum> exact_sums;
+  int64_t micro_batch = 0;     // samples
+  int micro_batches = 1;       // in a step
+  int leaf_micro_batches = 1;  // in a leaf
+  int64_t leaf_skip = 0;       // samples of other ranks between two leaves of this one
+  int input_sets = 1;          // batches that are in use at one time
+  int slots = 1;               // of all chunks
+  int64_t slot_bytes = 0;      // of all slots together
   int64_t scratch_bytes = 0, prepared_bytes = 0, control_bytes = 0, gathered_bytes = 0;
-  std::vector<StatePlace> states;  // in the order of the graph's values
+  int64_t leaf_bytes = 0, exact_bytes = 0;  // of Arena::kLeaves and kExact
+  std::vector<StatePlace> states;           // in the order of the graph's values
   int64_t state_bytes = 0;
+
+  // The place of a micro-batch's first sample behind this rank's first of the step.
+  int64_t first_row(int number) const {
+    return number * micro_batch + number / leaf_micro_batches * leaf_skip;
+  }
 };
 
 StreamRole stream_of(const Transfer& transfer);

@@ -5,8 +5,27 @@
 #include "core/base/error.h"
 #include "core/ops/add.h"
 #include "core/ops/scale.h"
+#include "core/optim/exact_sum.h"
+#include "core/program/build.h"
 
 namespace trireme::core {
+namespace {
+
+bool adds(Adds when, const ScheduleEntry& entry) {
+  switch (when) {
+    case Adds::kNever:
+      return false;
+    case Adds::kWithinLeaf:
+      return !entry.first_of_leaf;
+    case Adds::kWithinStep:
+      return !entry.first;
+    case Adds::kAlways:
+      break;
+  }
+  return true;
+}
+
+}  // namespace
 
 Executor::Executor(const Program& program, Device& device, Transport& transport, uint64_t seed,
                    const ArenaBases& bases, StepState* step, int64_t sample_offset,
@@ -52,19 +71,26 @@ void Executor::make_kernels(uint64_t seed) {
     context.node_name = node.name;
     kernels_[id] = make_kernel(*node.op, {inputs, outputs}, context);
   }
-  for (const PlannedAccumulation& planned : program_.accumulations) {
-    const ValueType type{{planned.elements}, DType::kF32};
-    const std::vector<ValueType> pair{type, type};
-    const NodeTypes types{pair, std::span(pair).first(1)};
-    accumulations_.push_back({make_kernel(Scale(1), types, device_.kernel_context()),
-                              make_kernel(Add(), types, device_.kernel_context())});
-  }
+  for (const PlannedAccumulation& planned : program_.accumulations)
+    accumulations_.push_back(make_accumulation(planned.elements));
+  for (const PlannedAddition& planned : program_.additions)
+    additions_.push_back(make_accumulation(planned.elements).add);
+  for (const PlannedCarry& planned : program_.carries)
+    carries_.push_back(make_accumulation(planned.elements));
   started_.resize(program_.collectives.size());
   for (const Segment& segment : program_.segments)
     for (const Instruction& instruction : segment.instructions)
       if (instruction.kind == InstructionKind::kWait)
         started_[instruction.index] = device_.make_mark();
   operands_.resize(most_operands);
+}
+
+Executor::AccumulationKernels Executor::make_accumulation(int64_t elements) const {
+  const ValueType type{{elements}, DType::kF32};
+  const std::vector<ValueType> pair{type, type};
+  const NodeTypes types{pair, std::span(pair).first(1)};
+  return {make_kernel(Scale(1), types, device_.kernel_context()),
+          make_kernel(Add(), types, device_.kernel_context())};
 }
 
 std::unique_ptr<Kernel> Executor::make_kernel(const Op& op, const NodeTypes& types,
@@ -134,7 +160,7 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
   }
   for (size_t pc = 0; pc < segment.instructions.size(); ++pc) {
     const Instruction& instruction = segment.instructions[pc];
-    if (instruction.last_micro_batch && !entry.last) continue;
+    if (!runs(instruction, entry)) continue;
     place_.store(place | static_cast<int64_t>(pc + kRunning), std::memory_order_relaxed);
     switch (instruction.kind) {
       case InstructionKind::kKernel:
@@ -156,6 +182,20 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
       case InstructionKind::kAccumulate:
         accumulate(instruction.index, entry.first);
         break;
+      case InstructionKind::kAdd: {
+        const PlannedAddition& planned = program_.additions[instruction.index];
+        add(*additions_[instruction.index], planned.a, planned.b, planned.to);
+        break;
+      }
+      case InstructionKind::kCarry:
+        carry(instruction.index, entry.leaf);
+        break;
+      case InstructionKind::kAddExactly:
+        add_exactly(instruction.index, entry.first);
+        break;
+      case InstructionKind::kRound:
+        round(instruction.index);
+        break;
       case InstructionKind::kJoin:
         join(instruction.stream);
         break;
@@ -165,7 +205,7 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
         break;
       }
       case InstructionKind::kNorm:
-        tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false, compute);
+        run_norm();
         break;
       case InstructionKind::kControl:
         tools_.control->run(
@@ -242,15 +282,58 @@ void Executor::wait_for_collective(int index, StreamRole role) {
 
 void Executor::accumulate(int index, bool first) {
   const PlannedAccumulation& planned = program_.accumulations[index];
-  void* const to = address(planned.to);
-  const void* inputs[] = {address(planned.from), to};
-  void* outputs[] = {to};
-  const KernelArgs args{.inputs = inputs,
-                        .outputs = outputs,
-                        .step = step_,
-                        .stream = device_.stream(StreamRole::kCompute)};
-  AccumulationKernels& kernels = accumulations_[index];
-  (first ? kernels.copy : kernels.add)->run(args);
+  const AccumulationKernels& kernels = accumulations_[index];
+  if (first)
+    copy(*kernels.copy, planned.from, planned.to);
+  else
+    add(*kernels.add, planned.from, planned.to, planned.to);
+}
+
+void Executor::add(Kernel& kernel, Location a, Location b, Location to) const {
+  const void* inputs[] = {address(a), address(b)};
+  void* outputs[] = {address(to)};
+  kernel.run({.inputs = inputs,
+              .outputs = outputs,
+              .step = step_,
+              .stream = device_.stream(StreamRole::kCompute)});
+}
+
+void Executor::copy(Kernel& kernel, Location from, Location to) const {
+  if (address(from) != address(to)) add(kernel, from, to, to);
+}
+
+void Executor::carry(int index, int leaf) {
+  const PlannedCarry& planned = program_.carries[index];
+  const AccumulationKernels& kernels = carries_[index];
+  size_t level = 0;
+  for (; level < planned.levels.size() && (leaf >> level & 1) != 0; ++level)
+    add(*kernels.add, planned.levels[level], planned.value, planned.value);
+  const bool last = level == planned.levels.size();
+  copy(*kernels.copy, planned.value, last ? planned.total : planned.levels[level]);
+}
+
+// On the CPU alone, whose compute stream is this thread: plans of other devices have no exact sums.
+void Executor::add_exactly(int index, bool first) {
+  const PlannedExactSum& planned = program_.exact_sums[index];
+  const auto* values = static_cast<const double*>(address(planned.values));
+  auto* sums = static_cast<int64_t*>(address(planned.sums));
+  if (first) std::fill_n(sums, planned.count * kExactLimbs, 0);
+  for (int64_t i = 0; i < planned.count; ++i) core::add_exactly(values[i], sums + i * kExactLimbs);
+}
+
+void Executor::round(int index) {
+  const PlannedExactSum& planned = program_.exact_sums[index];
+  auto* values = static_cast<double*>(address(planned.values));
+  const auto* sums = static_cast<const int64_t*>(address(planned.sums));
+  for (int64_t i = 0; i < planned.count; ++i) values[i] = exact_value(sums + i * kExactLimbs);
+}
+
+void Executor::run_norm() {
+  if (tools_.exact_norm == nullptr)
+    return tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false,
+                            device_.stream(StreamRole::kCompute));
+  const PlannedExactSum sum = exact_norm(program_.graph);
+  tools_.exact_norm->run(flat(Arena::kGradients), static_cast<int64_t*>(address(sum.sums)));
 }
 
 void Executor::join(StreamRole role) {
@@ -272,15 +355,14 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
   const int count = instruction.inputs + instruction.outputs;
   for (int i = 0; i < count; ++i)
     operands_[i] = address(segment.operands[instruction.first_operand + i]);
-  const KernelArgs args{
-      .inputs = operands_.data(),
-      .outputs = operands_.data() + instruction.inputs,
-      .workspace = address(instruction.workspace),
-      .prepared = address(instruction.prepared),
-      .step = step_,
-      .sample_offset = sample_offset_ + entry.micro_batch * program_.micro_batch,
-      .accumulate = instruction.accumulate || (!entry.first && !instruction.replace),
-      .stream = device_.stream(StreamRole::kCompute)};
+  const KernelArgs args{.inputs = operands_.data(),
+                        .outputs = operands_.data() + instruction.inputs,
+                        .workspace = address(instruction.workspace),
+                        .prepared = address(instruction.prepared),
+                        .step = step_,
+                        .sample_offset = sample_offset_ + program_.first_row(entry.micro_batch),
+                        .accumulate = adds(instruction.adds, entry),
+                        .stream = device_.stream(StreamRole::kCompute)};
   Kernel& kernel = *kernels_[instruction.index];
   if (instruction.kind == InstructionKind::kPrepare)
     kernel.prepare(args);

@@ -27,6 +27,7 @@ class InputSource {
 // The optimizer's kernels and buffers, for programs that end with an update.
 struct UpdateTools {
   NormKernel* norm = nullptr;
+  ExactNormKernel* exact_norm = nullptr;  // in its place, where the program sums exactly
   ControlKernel* control = nullptr;
   UpdateKernel* update = nullptr;
   double* sum_of_squares = nullptr;  // on the device
@@ -63,6 +64,10 @@ class Executor {
                                       const KernelContext& context) const;
   void join(StreamRole role);
   void accumulate(int index, bool first);
+  void carry(int index, int leaf);
+  void add_exactly(int index, bool first);
+  void round(int index);
+  void run_norm();
   void open_slot(int slot);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
@@ -94,7 +99,11 @@ class Executor {
   struct AccumulationKernels {
     std::unique_ptr<Kernel> copy, add;
   };
-  std::vector<AccumulationKernels> accumulations_;
+  AccumulationKernels make_accumulation(int64_t elements) const;
+  void add(Kernel& kernel, Location a, Location b, Location to) const;
+  void copy(Kernel& kernel, Location from, Location to) const;
+  std::vector<AccumulationKernels> accumulations_, carries_;
+  std::vector<std::unique_ptr<Kernel>> additions_;
   std::vector<void*> operands_;  // of the kernel being run
   // By slot: the last of the sends from it, down and up.
   std::vector<std::array<std::unique_ptr<Mark>, 2>> sent_;

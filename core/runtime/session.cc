@@ -28,7 +28,9 @@ struct Session::Arenas {
         slots(device, largest(plan, &Program::slot_bytes)),
         scratch(device, largest(plan, &Program::scratch_bytes)),
         gathered(device, largest(plan, &Program::gathered_bytes)),
+        leaves(device, largest(plan, &Program::leaf_bytes)),
         control(device, largest(plan, &Program::control_bytes)),
+        exact(device, largest(plan, &Program::exact_bytes)),
         step(device, sizeof(StepState)),
         sum_of_squares(device, sizeof(double)) {}
 
@@ -40,13 +42,15 @@ struct Session::Arenas {
     set(Arena::kSlot, slots.data());
     set(Arena::kScratch, scratch.data());
     set(Arena::kGathered, gathered.data());
+    set(Arena::kLeaves, leaves.data());
     set(Arena::kControl, control.data());
+    set(Arena::kExact, exact.data());
     set(Arena::kNorm, sum_of_squares.data());
     return bases;
   }
 
   FlatState state;
-  Buffer slots, scratch, gathered, control, step, sum_of_squares;
+  Buffer slots, scratch, gathered, leaves, control, exact, step, sum_of_squares;
 };
 
 Session::Session(Device& device, Transport& transport, SessionPlan plan)
@@ -55,12 +59,15 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
   if (scales_loss()) set_loss_scale(plan_.control.scaling.initial, 0, host_step_);
   host_control_ = static_cast<double*>(device_.allocate_host(arenas_->control.bytes()));
   KernelContext context = device_.kernel_context();
+  if (plan_.train.exact_bytes > 0)
+    exact_norm_ = std::make_unique<ExactNormKernel>(plan_.norm_ranges.value(), context);
   norm_ = plan_.norm_ranges
               ? make_norm_kernel(device.kind(), *plan_.norm_ranges, context)
               : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
   const UpdateTools tools{norm_.get(),
+                          exact_norm_.get(),
                           control_.get(),
                           update_.get(),
                           static_cast<double*>(arenas_->sum_of_squares.data()),
@@ -224,8 +231,8 @@ SessionPlace Session::place() const {
 
 int64_t Session::arena_bytes() const {
   int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);
-  for (const Buffer* buffer :
-       {&arenas_->slots, &arenas_->scratch, &arenas_->gathered, &arenas_->control})
+  for (const Buffer* buffer : {&arenas_->slots, &arenas_->scratch, &arenas_->gathered,
+                               &arenas_->leaves, &arenas_->control, &arenas_->exact})
     total += buffer->bytes();
   return total + arenas_->state.bytes();
 }

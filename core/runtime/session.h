@@ -24,6 +24,7 @@ struct SessionPlan {
   std::vector<WholeParameter> whole;
   std::vector<UpdateRange> ranges;  // of the update, in the flat buffer
   // What this rank adds to the global norm, so that every parameter counts once; else all it has.
+  // Always there with exact sums.
   std::optional<std::vector<ElementRange>> norm_ranges;
   ControlOptions control;
   uint64_t seed = 1;
@@ -123,6 +124,7 @@ class Session {
   SessionPlan plan_;
   std::unique_ptr<Arenas> arenas_;
   std::unique_ptr<NormKernel> norm_;
+  std::unique_ptr<ExactNormKernel> exact_norm_;
   std::unique_ptr<ControlKernel> control_;
   std::unique_ptr<UpdateKernel> update_;
   std::unique_ptr<Executor> train_;

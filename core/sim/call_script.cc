@@ -62,8 +62,8 @@ class ScriptWriter {
         updates |= instruction.kind == InstructionKind::kUpdate;
     }
     for (const ScheduleEntry& entry : program_.schedule)
-      script_.schedule.push_back(
-          {entry.segment, entry.micro_batch, entry.slot, entry.last, entry.opens_slot});
+      script_.schedule.push_back({entry.segment, entry.micro_batch, entry.slot, entry.last,
+                                  entry.last_of_leaf, entry.opens_slot});
     if (updates && seconds_) script_.prepare = write(program_.prepare);
     script_.slots = std::max(1, program_.slots);
     return std::move(script_);
@@ -88,14 +88,17 @@ class ScriptWriter {
     const bool computes = step.kind == ScriptStep::Kind::kCompute;
     if (computes && !seconds_) return;
     if (computes && !steps.empty() && steps.back().kind == step.kind &&
-        steps.back().last_micro_batch == step.last_micro_batch)
+        steps.back().last_micro_batch == step.last_micro_batch &&
+        steps.back().last_of_leaf == step.last_of_leaf)
       steps.back().seconds += step.seconds;
     else
       steps.push_back(step);
   }
 
   ScriptStep step_of(const Instruction& instruction) {
-    ScriptStep step{.stream = instruction.stream, .last_micro_batch = instruction.last_micro_batch};
+    ScriptStep step{.stream = instruction.stream,
+                    .last_of_leaf = instruction.last_of_leaf,
+                    .last_micro_batch = instruction.last_micro_batch};
     if (is_call(instruction)) {
       step.kind = ScriptStep::Kind::kCall;
       step.call = number_of(instruction);
@@ -134,6 +137,10 @@ class ScriptWriter {
         return seconds_->prepares[instruction.index];
       case InstructionKind::kAccumulate:
         return seconds_->accumulations[instruction.index];
+      case InstructionKind::kAdd:
+        return seconds_->additions[instruction.index];
+      case InstructionKind::kCarry:
+        return seconds_->carries[instruction.index];
       case InstructionKind::kNorm:
         return seconds_->norm;
       case InstructionKind::kControl:
@@ -224,6 +231,7 @@ requires std::is_same_v<std::remove_const_t<Step>, ScriptStep>
 void visit(Archive& archive, Step& step) {
   archive.number(step.kind);
   archive.number(step.stream);
+  archive.number(step.last_of_leaf);
   archive.number(step.last_micro_batch);
   archive.number(step.call);
   archive.number(step.pc);
@@ -243,6 +251,7 @@ void visit(Archive& archive, Entry& entry) {
   archive.number(entry.micro_batch);
   archive.number(entry.slot);
   archive.number(entry.last);
+  archive.number(entry.last_of_leaf);
   archive.number(entry.opens_slot);
 }
 
@@ -285,7 +294,7 @@ void for_each_call(const CallScript& script,
   for (size_t i = 0; i < script.schedule.size(); ++i) {
     const ScriptEntry& entry = script.schedule[i];
     for (const ScriptStep& step : script.segments.at(entry.segment).steps)
-      if (step.kind == ScriptStep::Kind::kCall && (!step.last_micro_batch || entry.last))
+      if (step.kind == ScriptStep::Kind::kCall && runs(step, entry))
         use(script.calls.at(step.call), {static_cast<int32_t>(i), step.pc});
   }
 }

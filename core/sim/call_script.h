@@ -39,10 +39,10 @@ struct ScriptStep {
   };
   Kind kind = Kind::kCompute;
   StreamRole stream = StreamRole::kCompute;
-  bool last_micro_batch = false;  // as Instruction has it
-  int32_t call = -1;              // in CallScript::calls
-  int32_t pc = 0;                 // the instruction that it begins with
-  double seconds = 0;             // of kCompute; does not travel
+  bool last_of_leaf = false, last_micro_batch = false;  // as Instruction has them
+  int32_t call = -1;                                    // in CallScript::calls
+  int32_t pc = 0;                                       // the instruction that it begins with
+  double seconds = 0;                                   // of kCompute; does not travel
 };
 
 struct ScriptSegment {
@@ -52,8 +52,13 @@ struct ScriptSegment {
 
 struct ScriptEntry {
   int32_t segment = 0, micro_batch = 0, slot = 0;
-  bool last = false, opens_slot = false;
+  bool last = false, last_of_leaf = false, opens_slot = false;
 };
+
+// As program.h's of an instruction.
+inline bool runs(const ScriptStep& step, const ScriptEntry& entry) {
+  return (!step.last_micro_batch || entry.last) && (!step.last_of_leaf || entry.last_of_leaf);
+}
 
 struct CallScript {
   std::vector<ScriptSegment> segments;
@@ -67,7 +72,7 @@ struct CallScript {
 struct ProgramSeconds {
   std::vector<double> nodes;     // by node, of one micro-batch
   std::vector<double> prepares;  // by node
-  std::vector<double> accumulations;
+  std::vector<double> accumulations, additions, carries;
   double norm = 0, control = 0, update = 0;
 };
 

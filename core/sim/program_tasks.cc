@@ -47,7 +47,7 @@ class TaskWriter {
     open_ = false;  // tasks do not reach across entries of the schedule
     for (size_t i = 0; i < segment.steps.size(); ++i) {
       const ScriptStep& step = segment.steps[i];
-      if (step.last_micro_batch && !entry.last) continue;
+      if (!runs(step, entry)) continue;
       at_.pc = step.pc;
       if (i + 1 < segment.steps.size() && is_waited_for(step, segment.steps[i + 1])) {
         expose(script_.calls[step.call]);
@@ -194,9 +194,15 @@ ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
     seconds.prepares[id] = work_seconds(device, "prepare", {.bytes = 2 * prepared});
   }
   const int64_t f32 = size_of(DType::kF32);
+  const auto addition = [&](int64_t elements) {
+    return work_seconds(device, "add", {.flops = elements, .bytes = 3 * elements * f32});
+  };
   for (const PlannedAccumulation& planned : program.accumulations)
-    seconds.accumulations.push_back(work_seconds(
-        device, "add", {.flops = planned.elements, .bytes = 3 * planned.elements * f32}));
+    seconds.accumulations.push_back(addition(planned.elements));
+  for (const PlannedAddition& planned : program.additions)
+    seconds.additions.push_back(addition(planned.elements));
+  for (const PlannedCarry& planned : program.carries)  // n leaves: n - 1 additions, n copies
+    seconds.carries.push_back(planned.levels.empty() ? 0 : 2 * addition(planned.elements));
   seconds.norm = work_seconds(device, "norm", {.bytes = size.normed * f32});
   seconds.control = device.op_seconds;
   seconds.update =

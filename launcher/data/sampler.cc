@@ -16,6 +16,9 @@ void BatchShare::check() const {
   if (local_batch() % micro_batch != 0)
     fail("[data] micro_batch ({}) expects to divide the {} rows of a rank", micro_batch,
          local_batch());
+  if (dealt_rows > 0 && (local_batch() % dealt_rows != 0 || dealt_rows % micro_batch != 0))
+    fail("[data] dealt_rows ({}) expects to divide the {} rows of a rank and be divided by {}",
+         dealt_rows, local_batch(), micro_batch);
 }
 
 }  // namespace trireme::launcher

@@ -1,7 +1,8 @@
 // Which sample stands in which row of which batch, on any rank: a function of numbers, no state.
 //
 // A step's global batch is rows [step * global_batch, (step + 1) * global_batch) of one long list
-// of draws. Rank r of R takes its r-th part of it, micro-batch m the m-th part of the rank's. So
+// of draws. Rank r of R takes its r-th part of it, or parts of `dealt_rows` in turn with the others;
+// micro-batch m is the m-th part of the rank's. So
 // the samples of a step do not depend on how many ranks there are, and the data state of a run is
 // the number of attempted steps.
 #pragma once
@@ -19,11 +20,15 @@ struct BatchShare {
   int64_t ranks = 1;
   int64_t rank = 0;
   int64_t micro_batch = 0;  // rows
+  int64_t dealt_rows = 0;   // 0: a rank's rows are in one piece
 
   int64_t local_batch() const { return global_batch / ranks; }
   int64_t micro_batches() const { return local_batch() / micro_batch; }
   // The place of micro-batch m's first row within the step's global batch.
-  int64_t first_row(int64_t m) const { return rank * local_batch() + m * micro_batch; }
+  int64_t first_row(int64_t m) const {
+    const int64_t piece = dealt_rows > 0 ? dealt_rows : local_batch(), row = m * micro_batch;
+    return rank * piece + row + row / piece * (ranks - 1) * piece;
+  }
   // Throws InvalidArgument if something is not positive or does not divide.
   void check() const;
 };

@@ -108,6 +108,8 @@ void bind_train(Io& io, TrainOptions& o) {
       fields("patience", o.early_stop->patience);
       fields("min_delta", o.early_stop->min_delta);
     });
+  io("virtual_shards", o.virtual_shards);
+  io("threads", o.threads);
 }
 
 template <typename Io>

@@ -18,7 +18,7 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 // A pattern covers a field and all inside it. * stands for one name; indices count for nothing.
-constexpr std::array<std::string_view, 22> kMayDiffer = {"name",
+constexpr std::array<std::string_view, 23> kMayDiffer = {"name",
                                                          "schedule",
                                                          "parallel",
                                                          "logging",
@@ -34,6 +34,7 @@ constexpr std::array<std::string_view, 22> kMayDiffer = {"name",
                                                          "train.initial",
                                                          "train.non_finite",
                                                          "train.replica_check_every_steps",
+                                                         "train.threads",
                                                          "optimizer.*.lr",
                                                          "data.*.idx.images",
                                                          "data.*.idx.labels",

@@ -49,6 +49,12 @@ struct TrainOptions {
   NonFinitePolicy non_finite = NonFinitePolicy::kSkip;
   int64_t replica_check_every_steps = 0;  // 0: never
   std::optional<EarlyStopOptions> early_stop;
+  int64_t virtual_shards = 8;  // of kLayout
+  int64_t threads = 0;         // of a rank; 0: its share of the host's cores, or 1 with kLayout
+
+  int64_t threads_of_rank() const {
+    return threads == 0 && determinism == Determinism::kLayout ? 1 : threads;
+  }
   bool operator==(const TrainOptions&) const = default;
 };
 

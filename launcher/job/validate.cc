@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/base/error.h"
 #include "launcher/job/checker.h"
 #include "launcher/job/suggest.h"
+#include "parallel/batch_split.h"
 
 namespace trireme::launcher {
 namespace {
@@ -32,6 +34,18 @@ void check_batch(const TrainOptions& train, Checker& check) {
                 "train.micro_batch ({}) must divide train.global_batch ({}); nearest: {}",
                 train.micro_batch, train.global_batch,
                 nearest_divisors(train.global_batch, train.micro_batch));
+}
+
+void check_virtual_shards(const TrainOptions& train, Checker& check) {
+  if (!check.count("train.virtual_shards", train.virtual_shards)) return;
+  if (train.determinism != Determinism::kLayout || train.global_batch < 1) return;
+  try {
+    parallel::split_leaves(train.global_batch, train.micro_batch, 1,
+                           static_cast<int>(train.virtual_shards), 0);
+  } catch (const InvalidArgument& error) {
+    const std::string text = error.what();
+    check.error(text.substr(0, text.find_first_of(" :")), "{}", text);
+  }
 }
 
 bool judges(const JobOptions& options) {
@@ -62,8 +76,8 @@ void check_train(const JobOptions& options, Checker& check) {
                 "train.initial: there is no {}; it is a checkpoint's or a run's folder, or a "
                 ".safetensors file",
                 one_line(train.initial, 200));
-  if (train.determinism == Determinism::kLayout)
-    check.unavailable("train.determinism", "LAYOUT", "RUN");
+  check_virtual_shards(train, check);
+  check.count("train.threads", train.threads, 0);
 }
 
 void check_early_stop(const JobOptions& options, Checker& check) {

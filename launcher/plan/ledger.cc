@@ -71,15 +71,20 @@ Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
     prepared += plan.eval->prepared_bytes;
     inputs += input_bytes(*plan.eval, device);
   }
-  return {{{"parameters", state(core::StateBuffer::kParameters)},
-           {"gradients", state(core::StateBuffer::kGradients)},
-           {"moments", moments * f32},
-           {"gathered parameters", larger(plan, &Program::gathered_bytes)},
-           {"prepared forms", prepared},
-           {"activations", larger(plan, &Program::slot_bytes)},
-           {"scratch", larger(plan, &Program::scratch_bytes)},
-           {"control", larger(plan, &Program::control_bytes)},
-           {"batches", inputs}}};
+  const int64_t exact = larger(plan, &Program::exact_bytes);
+  Ledger ledger{{{"parameters", state(core::StateBuffer::kParameters)},
+                 {"gradients", state(core::StateBuffer::kGradients)},
+                 {"moments", moments * f32},
+                 {"gathered parameters", larger(plan, &Program::gathered_bytes)},
+                 {"prepared forms", prepared},
+                 {"activations", larger(plan, &Program::slot_bytes)},
+                 {"scratch", larger(plan, &Program::scratch_bytes)},
+                 {"control", larger(plan, &Program::control_bytes) + exact},
+                 {"batches", inputs}}};
+  if (exact > 0)  // train.determinism LAYOUT
+    ledger.lines.insert(ledger.lines.begin() + 2,
+                        {"tree of leaves", larger(plan, &Program::leaf_bytes)});
+  return ledger;
 }
 
 Ledger host_ledger_of(const core::SessionPlan& plan, const parallel::Mesh& mesh,

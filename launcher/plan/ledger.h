@@ -15,8 +15,8 @@ struct LedgerLine {
   int64_t bytes = 0;
 };
 
-// In a fixed order, lines of 0 bytes included; together Session::arena_bytes() and, on a GPU, the
-// copies of the batches.
+// In a fixed order, the same lines on every rank, those of 0 bytes included; together
+// Session::arena_bytes() and, on a GPU, the copies of the batches.
 struct Ledger {
   std::vector<LedgerLine> lines;
   int64_t total() const;

@@ -40,12 +40,12 @@ DeviceRequest choose_device(DeviceRequest request, comm::World& world) {
   return everywhere ? DeviceRequest::kCuda : DeviceRequest::kCpu;
 }
 
-std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world,
-                                          bool share_gpu) {
+std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world, bool share_gpu,
+                                          int threads) {
   request = choose_device(request, world);
   if (request == DeviceRequest::kCuda) return core::make_cuda_device(world.device_index(share_gpu));
   if (share_gpu) fail("--share-gpu: there is no GPU to share; leave it out to train on the CPU");
-  return core::make_cpu_device(cpu_threads(world.local_size()));
+  return core::make_cpu_device(threads > 0 ? threads : cpu_threads(world.local_size()));
 }
 
 }  // namespace trireme::launcher

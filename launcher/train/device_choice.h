@@ -15,10 +15,11 @@ enum class DeviceRequest { kAuto, kCpu, kCuda };
 DeviceRequest choose_device(DeviceRequest request, comm::World& world);
 
 // kAuto: a GPU where this build and this host have one, else the CPU; all ranks take the same kind.
-// CPU threads: OMP_NUM_THREADS, else this host's cores over its ranks (or the cores the rank is
-// bound to). Collective. Throws InvalidArgument or SystemError if the request cannot be met.
-std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world,
-                                          bool share_gpu);
+// CPU threads: `threads`, if above 0; else OMP_NUM_THREADS, else this host's cores over its ranks
+// (or the cores the rank is bound to). Collective. Throws InvalidArgument or SystemError if the
+// request cannot be met.
+std::unique_ptr<core::Device> make_device(DeviceRequest request, comm::World& world, bool share_gpu,
+                                          int threads = 0);
 
 // Threads for each of `ranks_on_host` ranks; `bound_cores` of `host_cores` are open to this one.
 int threads_per_rank(int host_cores, int bound_cores, int ranks_on_host);

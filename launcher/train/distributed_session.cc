@@ -43,7 +43,7 @@ DistributedSession::DistributedSession(
     const std::function<void(const core::SessionPlan&)>& before_memory) {
   comm::Communicator& group = world.communicator();
   // Collective themselves: a device that cannot be had is an error of all ranks of the host.
-  device_ = make_device(request, world, share_gpu);
+  device_ = make_device(request, world, share_gpu, static_cast<int>(job.train.threads_of_rank()));
   if (device_->kind() == core::DeviceKind::kCuda && world.size() > 1)
     nccl_ = comm::make_nccl_communicator(group, world.device_index(share_gpu), kNcclDeadline);
   const core::DeviceModel model = model_of(*device_, free_bytes(group, *device_, share_gpu));

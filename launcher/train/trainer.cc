@@ -34,7 +34,9 @@ Trainer::Trainer(TrainerParts parts, const Counters& counters)
   const BatchShare share{.global_batch = parts_.run.batch.global_batch,
                          .ranks = parts_.run.mesh.size(parallel::Axis::kData),
                          .rank = parts_.data_rank,
-                         .micro_batch = parts_.run.batch.micro_batch};
+                         .micro_batch = parts_.run.batch.micro_batch,
+                         .dealt_rows =
+                             parts_.run.batch.dealt ? parts_.run.batch.leaf_rows() : 0};
   const DataSets& data = parts_.data;
   loader_ = std::make_unique<Loader>(
       data.train, std::make_shared<ShuffledSampler>(parts_.job.train.seed, data.train->size()),

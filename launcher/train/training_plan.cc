@@ -43,7 +43,7 @@ auto at_named_field(const JobOptions& job, Call call) {
   } catch (const InvalidArgument& error) {
     const std::string text = error.what();
     const std::string field = text.substr(0, text.find_first_of(" :"));
-    if (!field.starts_with("parallel.")) throw;
+    if (!field.starts_with("parallel.") && !field.starts_with("train.")) throw;
     throw InvalidArgument(fmt::format("{}: {}", job.places.of(field), text), error.code());
   }
 }
@@ -134,6 +134,21 @@ void check_recomputation(const JobOptions& job, const core::SessionPlan& plan,
         job.places.of("train.recompute"));
 }
 
+parallel::BatchSplit split(const JobOptions& job, int ranks) {
+  const TrainOptions& train = job.train;
+  if (train.determinism == Determinism::kLayout)
+    return at_named_field(job, [&] {
+      return parallel::split_leaves(train.global_batch, train.micro_batch, ranks,
+                                    static_cast<int>(train.virtual_shards),
+                                    static_cast<int>(job.parallel.zero));
+    });
+  at_field(job, "train.global_batch",
+           [&] { return parallel::split_batch(train.global_batch, 0, ranks); });
+  return at_field(job, "train.micro_batch", [&] {
+    return parallel::split_batch(train.global_batch, train.micro_batch, ranks);
+  });
+}
+
 }  // namespace
 
 double RunShape::epoch(int64_t steps, int64_t train_samples) const {
@@ -147,13 +162,8 @@ RunShape shape_run(const JobOptions& job, const DataShapes& data, int world) {
                                 .pipeline = static_cast<int>(job.parallel.pipeline)};
   const auto mesh = at_field(job, "parallel", [&] { return parallel::Mesh(layout, world); });
   const int ranks = mesh.size(parallel::Axis::kData);
-  const TrainOptions& train = job.train;
-  at_field(job, "train.global_batch",
-           [&] { return parallel::split_batch(train.global_batch, 0, ranks); });
-  const auto batch = at_field(job, "train.micro_batch", [&] {
-    return parallel::split_batch(train.global_batch, train.micro_batch, ranks);
-  });
-  RunShape run{.mesh = mesh, .batch = batch};
+  RunShape run{.mesh = mesh, .batch = split(job, ranks)};
+  const parallel::BatchSplit& batch = run.batch;
   at_named_field(job, [&] { check_pipeline(job, run); });
   run.total_steps = steps_of(job.train, data.train_samples);
   if (data.eval_samples > 0) {

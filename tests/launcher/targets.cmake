@@ -30,3 +30,7 @@ add_test(NAME initial_parameters COMMAND ${Python3_EXECUTABLE}
   ${CMAKE_CURRENT_SOURCE_DIR}/launcher/train/initial_test.py $<TARGET_FILE:trireme> ${MPIEXEC_EXECUTABLE})
 set_tests_properties(initial_parameters PROPERTIES TIMEOUT 300
   ENVIRONMENT "${trireme_mpi_environment};OMPI_MCA_orte_execute_quiet=1;OMP_NUM_THREADS=1")
+add_test(NAME determinism_mpirun COMMAND ${Python3_EXECUTABLE}
+  ${CMAKE_CURRENT_SOURCE_DIR}/launcher/train/determinism_mpirun_test.py $<TARGET_FILE:trireme> ${MPIEXEC_EXECUTABLE})
+set_tests_properties(determinism_mpirun PROPERTIES TIMEOUT 300
+  ENVIRONMENT "${trireme_mpi_environment};OMPI_MCA_orte_execute_quiet=1;OMP_NUM_THREADS=1")

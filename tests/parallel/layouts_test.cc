@@ -10,10 +10,10 @@
 #include <random>
 #include <set>
 
-#include "models/model.h"
 #include "parallel/calls.h"
 #include "parallel/groups.h"
 #include "parallel/plan_training.h"
+#include "tests/parallel/layout_nets.h"
 #include "tests/support/ranks.h"
 #include "tests/support/whole_state.h"
 
@@ -21,14 +21,20 @@ namespace trireme::parallel {
 namespace {
 
 using core::StateBuffer;
+using test::kGpt;
+using test::kLlama;
+using test::kMlp;
+using test::kNetNames;
+using test::kNets;
+using test::model_of;
+using test::Net;
+using test::request_of;
+using test::Rows;
 using test::Tensors;
 
 constexpr int kSteps = 10;
-constexpr int64_t kBatch = 24, kPositions = 6;
+constexpr int64_t kBatch = 24;
 constexpr unsigned kSeed = 20261121;
-
-enum Net { kMlp, kLenet5, kGpt, kLlama, kNets };
-constexpr const char* kNetNames[] = {"Mlp", "Lenet5", "Gpt", "Llama"};
 
 // A choice for each factor, as an index among its values.
 enum Factor {
@@ -42,6 +48,7 @@ enum Factor {
   kAgain,
   kRows,
   kPrecision,
+  kLeaves,
   kFactors
 };
 using Choice = std::array<int, kFactors>;
@@ -49,7 +56,7 @@ constexpr std::array kDataRanks{1, 2, 3, 4, 8};
 constexpr std::array kTensorRanks{1, 2, 4};
 constexpr std::array kOperands{core::DType::kF32, core::DType::kBF16, core::DType::kF16};
 constexpr std::array<int, kFactors> kValues{
-    kNets, kDataRanks.size(), kTensorRanks.size(), 4, 4, 4, 3, 2, 2, kOperands.size()};
+    kNets, kDataRanks.size(), kTensorRanks.size(), 4, 4, 4, 3, 2, 2, kOperands.size(), 2};
 
 struct Case {
   explicit Case(const Choice& c)
@@ -62,26 +69,33 @@ struct Case {
         micro_batches(1 << c[kPieces]),
         recompute(c[kAgain] == 1),
         sequence(c[kRows] == 1),
-        operands(kOperands[c[kPrecision]]) {}
+        operands(kOperands[c[kPrecision]]),
+        leaves(c[kLeaves] == 1) {}
 
   int ranks() const { return layout.data * layout.tensor * layout.pipeline; }
   int virtual_stages() const { return schedule == PipelineSchedule::kInterleaved ? 2 : 1; }
-  bool is_language() const { return net == kGpt || net == kLlama; }
+  // Of train.determinism LAYOUT: eight leaves of one or of three micro-batches.
+  BatchSplit batch() const {
+    if (leaves) return split_leaves(kBatch, micro_batches == 1 ? 0 : 1, layout.data, 8, zero);
+    return split_batch(kBatch, kBatch / layout.data / micro_batches, layout.data);
+  }
+  bool is_language() const { return test::is_language(net); }
   // Some pairs cannot be: no layout of more than eight ranks, LeNet-5 has five layers, the Llama
   // two key heads.
   bool is_possible() const {
     if (ranks() > 8 || (kBatch / layout.data) % micro_batches != 0) return false;
+    if (leaves && layout.data == 3) return false;
     if ((recompute || sequence) && !is_language()) return false;
     if (net == kLlama && layout.tensor > 2) return false;
     if (layout.pipeline == 1) return schedule == PipelineSchedule::kOneFOneB;
     if (!is_language() && layout.pipeline * virtual_stages() > 4) return false;
-    return virtual_stages() == 1 || micro_batches % layout.pipeline == 0;
+    return virtual_stages() == 1 || batch().micro_batches % layout.pipeline == 0;
   }
   std::string name() const {
-    return fmt::format("{}_{}_d{}t{}p{}_zero{}_{}_m{}{}{}", kNetNames[net], name_of(operands),
+    return fmt::format("{}_{}_d{}t{}p{}_zero{}_{}_m{}{}{}{}", kNetNames[net], name_of(operands),
                        layout.data, layout.tensor, layout.pipeline, zero,
                        static_cast<int>(schedule), micro_batches, recompute ? "_again" : "",
-                       sequence ? "_rows" : "");
+                       sequence ? "_rows" : "", leaves ? "_leaves" : "");
   }
 
   Net net;
@@ -89,7 +103,7 @@ struct Case {
   int zero;
   PipelineSchedule schedule;
   int micro_batches;
-  bool recompute, sequence;
+  bool recompute, sequence, leaves;
   core::DType operands;
 };
 
@@ -147,82 +161,6 @@ std::vector<Case> chosen(size_t wanted) {
   return cases;
 }
 
-models::ModelOptions model_of(Net net) {
-  switch (net) {
-    case kMlp:
-      return {.network = models::MlpOptions{.hidden = {28, 14, 12, 10, 8, 6}, .dropout = 0.1f},
-              .place = {}};
-    case kLenet5:
-      return {.network = models::Lenet5Options{}, .place = {}};
-    case kGpt:
-      return {.network = models::GptOptions{.layers = 3,
-                                            .width = 12,
-                                            .heads = 4,
-                                            .context = kPositions,
-                                            .vocabulary = 13,
-                                            .hidden = 20,
-                                            .dropout = 0.1f},
-              .place = {}};
-    default:
-      return {.network = models::LlamaOptions{.layers = 3,
-                                              .width = 16,
-                                              .heads = 4,
-                                              .kv_heads = 2,
-                                              .hidden = 12,
-                                              .context = kPositions,
-                                              .vocabulary = 11},
-              .place = {}};
-  }
-}
-
-models::BuildRequest request_of(const Case& c, int64_t batch, bool training) {
-  models::BuildRequest request{.batch = batch, .classes = 10, .training = training};
-  if (c.is_language()) {
-    request.sample = {kPositions};
-    request.classes = c.net == kGpt ? 13 : 11;
-    request.sample_type = core::DType::kI32;
-    request.labels = {kPositions};
-  } else {
-    request.sample = c.net == kMlp ? core::Shape{18} : core::Shape{28, 28, 1};
-  }
-  return request;
-}
-
-// A data rank's rows of the step's batch, by micro-batches.
-class Rows : public core::InputSource {
- public:
-  Rows(const Case& c, unsigned seed, const BatchSplit& batch, int data_rank)
-      : batch_(batch), row_(batch.offset(data_rank)), weights_(kBatch, 1.0f) {
-    const models::BuildRequest request = request_of(c, 1, true);
-    width_ = request.sample.elements();
-    labels_wide_ = c.is_language() ? kPositions : 1;
-    std::mt19937 random(seed);
-    const auto token = [&] { return static_cast<int32_t>(random() % request.classes); };
-    const auto pixel = [&] { return static_cast<float>(random() % 512) / 256 - 1; };
-    if (c.is_language())
-      std::generate_n(std::back_inserter(tokens_), kBatch * width_, token);
-    else
-      std::generate_n(std::back_inserter(pixels_), kBatch * width_, pixel);
-    std::generate_n(std::back_inserter(labels_), kBatch * labels_wide_, token);
-    weights_[5] = 0;
-  }
-
-  std::span<const void* const> next() override {
-    pointers_ = {tokens_.empty() ? static_cast<const void*>(pixels_.data() + row_ * width_)
-                                 : tokens_.data() + row_ * width_,
-                 labels_.data() + row_ * labels_wide_, weights_.data() + row_};
-    row_ += batch_.micro_batch;
-    return pointers_;
-  }
-
- private:
-  BatchSplit batch_;
-  int64_t row_, width_ = 0, labels_wide_ = 1;
-  std::vector<int32_t> tokens_, labels_;
-  std::vector<float> pixels_, weights_;
-  std::array<const void*, 3> pointers_{};
-};
-
 struct Seen {
   std::vector<double> losses;
   double eval_loss = 0;
@@ -230,11 +168,11 @@ struct Seen {
 };
 
 TrainingOptions options_of(const Case& c, int rank) {
-  const int64_t micro_batch = kBatch / c.layout.data / c.micro_batches;
+  const BatchSplit batch = c.batch();
   TrainingOptions options{.rank = rank,
-                          .batch = split_batch(kBatch, micro_batch, c.layout.data),
-                          .eval_micro_batch = micro_batch,
-                          .eval_micro_batches = c.micro_batches,
+                          .batch = batch,
+                          .eval_micro_batch = batch.micro_batch,
+                          .eval_micro_batches = batch.micro_batches,
                           .optimizer = core::AdamOptions{.weight_decay = 0.1f},
                           .schedule = {.base_lr = 1e-3f},
                           .clip_norm = 0.5f,
@@ -252,7 +190,8 @@ void train(const Case& c, comm::Communicator& world, std::mutex& mutex, Seen& se
   const Mesh mesh(c.layout, world.size());
   const TrainingOptions options = options_of(c, world.rank());
   const auto graph = [&](bool training) {
-    return models::build_model(model_of(c.net), request_of(c, options.batch.micro_batch, training));
+    return models::build_model(model_of(c.net),
+                               request_of(c.net, options.batch.micro_batch, training));
   };
   core::SessionPlan plan = plan_training(graph(true), graph(false), mesh, options);
   const auto device = core::make_cpu_device(1, core::HalfProducts::kRounded);
@@ -264,13 +203,13 @@ void train(const Case& c, comm::Communicator& world, std::mutex& mutex, Seen& se
   const int data_rank = mesh.coordinate(world.rank(), Axis::kData);
   std::vector<double> losses;
   for (unsigned step = 0; step < kSteps; ++step) {
-    Rows rows(c, step, options.batch, data_rank);
+    Rows rows(c.net, step, options.batch, data_rank);
     losses.push_back(session.train_step(rows).sums[0].mean());
     if (step > 0) continue;
     const std::scoped_lock lock(mutex);
     test::assemble(session, StateBuffer::kGradients, seen.gradients);
   }
-  Rows rows(c, 99, options.batch, data_rank);
+  Rows rows(c.net, 99, options.batch, data_rank);
   const double eval_loss = session.evaluate(rows).sums[0].mean();
   if (world.rank() != world.size() - 1) return;
   const std::scoped_lock lock(mutex);

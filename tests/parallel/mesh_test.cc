@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <set>
+#include <vector>
 
 #include "core/base/error.h"
 #include "parallel/batch_split.h"
@@ -90,6 +91,41 @@ TEST(BatchSplit, NamesTheNearestValuesThatDivide) {
       message_of([] { split_batch(30, 40, 1); }),
       "train.micro_batch (40) must divide a rank's share of the batch (30 = global batch 30 / "
       "1 data ranks); nearest: 30");
+}
+
+// Neighbouring leaves on one rank, or in turn: every row once, and micro-batches within a leaf.
+TEST(Leaves, TileTheGlobalBatch) {
+  for (const int zero : {0, 2}) {
+    std::vector<int> times(48);
+    for (int rank = 0; rank < 4; ++rank) {
+      const BatchSplit split = split_leaves(48, 3, 4, 8, zero);
+      EXPECT_EQ(split.leaves, 2);
+      EXPECT_EQ(split.micro_batches, 4);
+      EXPECT_EQ(split.leaf_micro_batches(), 2);
+      for (int number = 0; number < split.micro_batches; ++number) {
+        const int64_t row = split.first_row(rank, number);
+        const int64_t leaf = zero < 2 ? 2 * rank + number / 2 : number / 2 * 4 + rank;
+        EXPECT_EQ(row / 6, leaf);
+        for (int64_t r = row; r < row + 3; ++r) ++times[r];
+      }
+    }
+    EXPECT_EQ(times, std::vector<int>(48, 1));
+  }
+  EXPECT_EQ(split_leaves(48, 0, 2, 8, 0).micro_batch, 6);
+}
+
+TEST(Leaves, NameTheNearestValuesThatFit) {
+  EXPECT_EQ(
+      message_of([] { split_leaves(100, 0, 1, 8, 0); }),
+      "train.virtual_shards (8) must be a power of two that divides train.global_batch (100); "
+      "nearest: 4");
+  EXPECT_EQ(
+      message_of([] { split_leaves(48, 0, 3, 8, 0); }),
+      "train.determinism LAYOUT: 3 data ranks must divide train.virtual_shards (8), a power of "
+      "two; nearest: 2, 4 data ranks");
+  EXPECT_EQ(message_of([] { split_leaves(48, 4, 2, 8, 0); }),
+            "train.micro_batch (4) must divide a virtual shard (6 = global batch 48 / 8 virtual "
+            "shards); nearest: 3, 6");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "core/ops/linear.h"
 #include "core/ops/scale.h"
 #include "core/ops/softmax_cross_entropy.h"
+#include "core/program/flat_layout.h"
 
 namespace trireme::core {
 namespace {
@@ -106,6 +107,22 @@ TEST(Differentiate, AParameterUsedTwiceIsAccumulatedInPlace) {
     if (std::ranges::find(node.outputs, gradient) != node.outputs.end())
       accumulate.push_back(node.accumulate);
   EXPECT_THAT(accumulate, ElementsAre(false, true));
+}
+
+TEST(Differentiate, UsesOfAParameterMayBeKeptApart) {
+  Net net;
+  net.loss(net.linear("fc2", net.linear("fc1", net.data, net.w1), net.w1));
+  differentiate(net.graph, {.global_batch = 4, .separate_uses = true});
+  EXPECT_EQ(net.producer("fc1/weight/grad").name, "fc2/grad_weight");
+  EXPECT_EQ(net.producer("fc1/weight/grad@1").name, "fc1/grad_weight");
+  const FlatLayout layout = make_flat_layout(net.graph, 1 << 20, 2);
+  const FlatParameter& shared = layout.find("fc1/weight");
+  ASSERT_EQ(layout.extra_gradients.size(), 1u);
+  EXPECT_EQ(layout.extra_gradients[0].name, "fc1/weight/grad@1");
+  EXPECT_EQ(layout.extra_gradients[0].gradient_offset, layout.trained_elements);
+  const Bucket& bucket = layout.buckets[layout.extra_gradients[0].bucket];
+  EXPECT_EQ(bucket.begin, shared.offset);
+  EXPECT_EQ(layout.gradient_elements - layout.trained_elements, bucket.end - bucket.begin);
 }
 
 TEST(Differentiate, Refuses) {

@@ -57,7 +57,16 @@ TEST(BatchShare, RanksAndMicroBatchesTileTheGlobalBatch) {
   EXPECT_EQ((BatchShare{24, 3, 2, 4}.first_row(1)), 20);
 }
 
+// Pieces of 4 rows for 3 ranks in turn.
+TEST(BatchShare, DealsOutPieces) {
+  std::vector<int64_t> rows;
+  for (int64_t m = 0; m < 4; ++m) rows.push_back(BatchShare{24, 3, 1, 2, 4}.first_row(m));
+  EXPECT_EQ(rows, (std::vector<int64_t>{4, 6, 16, 18}));
+}
+
 TEST(BatchShare, RefusesWhatDoesNotDivide) {
+  EXPECT_THROW((BatchShare{24, 3, 0, 2, 3}.check()), InvalidArgument);
+  EXPECT_THROW((BatchShare{24, 3, 0, 4, 2}.check()), InvalidArgument);
   EXPECT_THROW((BatchShare{10, 3, 0, 1}.check()), InvalidArgument);
   EXPECT_THROW((BatchShare{10, 2, 0, 2}.check()), InvalidArgument);
   EXPECT_THROW((BatchShare{10, 2, 2, 5}.check()), InvalidArgument);

@@ -216,11 +216,21 @@ a.txtpb:4:25: data.train.custom.parameter[0].key is missing: add e.g. key: "fold
 @O
 data { train { custom { name: "a" parameter { key: "k" } parameter { key: "k" } } } })",
      R"(a.txtpb:4:35: data.train.custom.parameter: two have the same key; remove one)"},
-    {"UnavailableDeterminism", R"(@M
+    {"VirtualShards", R"(@M
 @D
-train { global_batch: 8 epochs: 1 determinism: LAYOUT }
+train { global_batch: 24 epochs: 1 determinism: LAYOUT virtual_shards: 6 }
 @O)",
-     R"(a.txtpb:3:35: train.determinism (LAYOUT) is not available in this version; leave it RUN)"},
+     R"(a.txtpb:3:56: train.virtual_shards (6) must be a power of two that divides train.global_batch (24); nearest: 4, 8)"},
+    {"MicroBatchOfVirtualShards", R"(@M
+@D
+train { global_batch: 24 micro_batch: 4 epochs: 1 determinism: LAYOUT virtual_shards: 4 }
+@O)",
+     R"(a.txtpb:3:26: train.micro_batch (4) must divide a virtual shard (6 = global batch 24 / 4 virtual shards); nearest: 3, 6)"},
+    {"Threads", R"(@M
+@D
+train { global_batch: 24 epochs: 1 threads: -1 }
+@O)",
+     R"(a.txtpb:3:36: train.threads (-1) must be from 0 to 2147483647)"},
     {"Parallel", R"(@ALL
 parallel {
   pipeline: -1

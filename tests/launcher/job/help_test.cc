@@ -19,20 +19,20 @@ std::string refusal(const std::string& path) {
 TEST(Help, OfAField) {
   EXPECT_EQ(help("train.micro_batch"), R"(train.micro_batch: int64
     Samples that a rank computes at a time; gradients are added up until its share of the global
-    batch is done. 0: the whole share at once. Default: 0.
+    batch is done. 0: the whole share at once; with determinism LAYOUT, a virtual shard. Default: 0.
 )");
 }
 
 TEST(Help, OfAnEnum) {
   EXPECT_EQ(help("train.determinism"), R"(train.determinism: RUN | NONE | LAYOUT
-    Which runs give the same bits. LAYOUT is not available in this version. Default: RUN.
+    Which runs give the same bits. Default: RUN.
 
   RUN
       The same layout twice gives the same bits.
   NONE
       Whatever is fastest.
   LAYOUT
-      The same bits from any number of ranks.
+      The same bits at any data, pipeline and ZeRO degree; on CPUs. docs/determinism.md.
 )");
 }
 
@@ -75,7 +75,7 @@ TEST(Help, OfNothing) {
             "help train.: unknown field \"\" of train; its fields: global_batch, "
             "micro_batch, epochs, steps, seed, precision, determinism, "
             "recompute, memory_limit_mib, initial, eval_every_steps, non_finite, "
-            "replica_check_every_steps, early_stop");
+            "replica_check_every_steps, early_stop, virtual_shards, threads");
 }
 
 }  // namespace
