@@ -21,6 +21,14 @@ if(NOT TARGET xxHash::xxhash)
     INTERFACE_INCLUDE_DIRECTORIES ${XXHASH_INCLUDE_DIR})
 endif()
 
+find_path(PCRE2_INCLUDE_DIR pcre2.h REQUIRED)
+find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)
+if(NOT TARGET PCRE2::8bit)
+  add_library(PCRE2::8bit UNKNOWN IMPORTED)
+  set_target_properties(PCRE2::8bit PROPERTIES IMPORTED_LOCATION ${PCRE2_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${PCRE2_INCLUDE_DIR})
+endif()
+
 if(EXISTS ${CMAKE_CURRENT_LIST_DIR}/TriremeCuda.cmake)
   include(TriremeCuda)  # sets TRIREME_WITH_CUDA; targets Trireme::cuda, Trireme::nccl
 else()

@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 packages=(g++ cmake ninja-build ccache git ca-certificates python3
           openmpi-bin libopenmpi-dev protobuf-compiler libprotobuf-dev
           libdnnl-dev ocl-icd-opencl-dev  # dnnl's CMake file asks for OpenCL
-          libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev
+          libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libxxhash-dev libpcre2-dev zlib1g-dev
           libgtest-dev libgmock-dev libbenchmark-dev)
 cuda=no
 for argument in "$@"; do

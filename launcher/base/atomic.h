@@ -20,6 +20,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
 
   void write(const void* data, int64_t bytes) { file_->write(data, bytes); }
+  void rewrite(int64_t offset, const void* data, int64_t bytes) {
+    file_->rewrite(offset, data, bytes);
+  }
   void commit();
 
  private:

@@ -41,6 +41,12 @@ void NewFile::write(const void* data, int64_t bytes) {
   }
 }
 
+void NewFile::rewrite(int64_t offset, const void* data, int64_t bytes) {
+  ensure(offset + bytes <= written_, "what is replaced was written before");
+  if (::pwrite(file_.get(), data, static_cast<size_t>(bytes), offset) != bytes)
+    fail_on_file("write", path_);
+}
+
 void NewFile::start_flush() {
   ::sync_file_range(file_.get(), flushing_, written_ - flushing_, SYNC_FILE_RANGE_WRITE);
   flushing_ = written_;

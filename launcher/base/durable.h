@@ -27,6 +27,8 @@ class NewFile {
   explicit NewFile(std::filesystem::path path);
 
   void write(const void* data, int64_t bytes);
+  // Replaces bytes that were written.
+  void rewrite(int64_t offset, const void* data, int64_t bytes);
   // A hint that the disk may start with what was written so far; flush() says whether it did.
   void start_flush();
   // Waits until it is on the disk.

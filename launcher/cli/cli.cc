@@ -6,11 +6,11 @@
 #include "launcher/base/report.h"
 #include "launcher/cli/checkpoint_command.h"
 #include "launcher/cli/commands.h"
-#include "launcher/data/write_tokens.h"
 #include "launcher/eval/eval.h"
 #include "launcher/generate/generate.h"
 #include "launcher/job/help.h"
 #include "launcher/run.h"
+#include "launcher/tokenizer/write_tokens.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/train.h"
 
@@ -83,6 +83,8 @@ void add_generate(CLI::App& app, CommandLine& line) {
                    "Tokens to go on from, for vocabularies that are no bytes: 464,3290")
       ->delimiter(',')
       ->excludes(prompt);
+  generate->add_option("--tokenizer", arguments.tokenizer,
+                       "A Hugging Face folder with a byte-level BPE, for text that is no bytes");
   generate->add_option("--tokens", arguments.tokens, "How many to generate; default: 200")
       ->check(CLI::PositiveNumber);
   generate->add_option("--temperature", arguments.sampling.temperature,
@@ -97,9 +99,12 @@ void add_generate(CLI::App& app, CommandLine& line) {
 void add_data(CLI::App& app, CommandLine& line) {
   CLI::App* data = app.add_subcommand("data", "Make data files");
   data->require_subcommand(1);
-  CLI::App* tokens = data->add_subcommand("tokens", "Write text as a shard of tokens, a byte each");
+  CLI::App* tokens = data->add_subcommand("tokens", "Write text as a shard of tokens");
   tokens->add_option("TEXT", line.tokens.text, "The file to read")->required();
   tokens->add_option("OUT", line.tokens.out, "The shard; what is there is replaced")->required();
+  tokens->add_option(
+      "--tokenizer", line.tokens.tokenizer,
+      "A Hugging Face folder with a byte-level BPE; without it every byte is a token");
   tokens
       ->add_option("--format", line.tokens.format,
                    "llmc (with a header that states the size; the default) or nanogpt (bare)")

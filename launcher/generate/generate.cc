@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
+#include <span>
 
 #include "launcher/eval/weights.h"
 #include "launcher/generate/generator.h"
 #include "launcher/job/load.h"
 #include "launcher/job/source_text.h"
+#include "launcher/tokenizer/tokenizer.h"
 
 namespace trireme::launcher {
 namespace {
@@ -20,16 +23,19 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// How tokens are read and written. Of text every byte is a token.
+// How tokens are read and written: by a tokenizer, or every byte is one, or as numbers.
 class Language {
  public:
-  explicit Language(const JobOptions& job, int64_t vocabulary) {
+  Language(const JobOptions& job, int64_t vocabulary, const std::filesystem::path& tokenizer) {
     const auto* tokens = std::get_if<TokensOptions>(&job.data.train);
     const bool text = std::holds_alternative<TextOptions>(job.data.train);
     drawn_ = std::min(vocabulary, text     ? TextOptions::kVocabulary
                                   : tokens ? tokens->vocabulary
                                            : vocabulary);
     bytes_ = drawn_ <= TextOptions::kVocabulary;
+    if (tokenizer.empty()) return;
+    tokenizer_.emplace(tokenizer);
+    drawn_ = std::min(drawn_, tokenizer_->vocabulary());
   }
 
   // Of the vocabulary, what the data can have: nothing else is drawn.
@@ -37,17 +43,21 @@ class Language {
 
   std::vector<int32_t> prompt(const GenerateArguments& arguments) const {
     if (!arguments.prompt_tokens.empty()) return arguments.prompt_tokens;
+    const std::string text = arguments.prompt.empty() ? "\n" : arguments.prompt;
+    if (tokenizer_) return tokenizer_->encode(text);
     if (!bytes_)
-      fail("[generate] this model's {} tokens are no bytes: give its prompt as --prompt-tokens",
-           drawn_);
-    std::vector<int32_t> tokens;
-    for (unsigned char byte : arguments.prompt.empty() ? "\n" : arguments.prompt)
-      tokens.push_back(byte);
-    return tokens;
+      fail(
+          "[generate] this model's {} tokens are no bytes: give --tokenizer, or its prompt as "
+          "--prompt-tokens",
+          drawn_);
+    const std::span bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+    return {bytes.begin(), bytes.end()};
   }
 
   void print(int32_t token) const {
-    if (bytes_)
+    if (tokenizer_)
+      fmt::print("{}", tokenizer_->bytes(token));
+    else if (bytes_)
       std::fputc(token, stdout);
     else
       fmt::print("{} ", token);
@@ -57,6 +67,7 @@ class Language {
  private:
   int64_t drawn_;
   bool bytes_;
+  std::optional<Tokenizer> tokenizer_;
 };
 
 void check_room(const Generator& generator, size_t prompt, int64_t tokens) {
@@ -103,7 +114,8 @@ ExitCode generate(const GenerateArguments& arguments, const Extensions& extensio
                [&](const std::string& name, std::span<const float> values) {
                  generator.inference().set_parameter(name, values);
                });
-  generate(generator, sampler, Language(job.options, generator.vocabulary()), arguments);
+  generate(generator, sampler, Language(job.options, generator.vocabulary(), arguments.tokenizer),
+           arguments);
   return ExitCode::kDone;
 }
 

@@ -22,7 +22,7 @@ inline bool is_language(Net net) { return net == kGpt || net == kLlama; }
 inline models::ModelOptions model_of(Net net) {
   switch (net) {
     case kMlp:
-      return {.network = models::MlpOptions{.hidden = {26, 14, 10, 12, 8, 6}, .dropout = 0.1f},
+      return {.network = models::MlpOptions{.hidden = {28, 14, 12, 10, 8, 6}, .dropout = 0.1f},
               .place = {}};
     case kLenet5:
       return {.network = models::Lenet5Options{}, .place = {}};

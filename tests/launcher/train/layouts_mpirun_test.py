@@ -4,9 +4,11 @@ and goes on in another layout.
 
     layouts_mpirun_test.py TRIREME MPIEXEC [unittest arguments]
 
-Standard library only; tokens are drawn here, in a folder of its own.
+Standard library only; tokens are drawn here, in a folder of its own. TRIREME_LAYOUTS=N adds N
+layouts drawn at random, for the campaign.
 """
 import json
+import os
 import random
 import struct
 import subprocess
@@ -38,6 +40,27 @@ LAYOUTS = [
     (8, "tensor: 2 pipeline: 2 zero: 3 sequence: true", "recompute: FULL"),
     (8, "tensor: 2 pipeline: 2 pipeline_schedule: GPIPE zero: 1", ""),
 ]
+
+
+def drawn(count):
+    """Layouts of at most eight ranks that the job below can have."""
+    draw = random.Random(20261121)
+    while count:
+        data, tensor, pipeline = draw.choice((1, 2, 4, 8)), draw.choice((1, 2, 4)), draw.choice((1, 2, 3))
+        schedule = draw.choice(("ONE_F_ONE_B", "GPIPE", "INTERLEAVED", "ZERO_BUBBLE"))
+        micro_batches = 8 // data
+        if data * tensor * pipeline > 8 or pipeline == 1 and schedule != "ONE_F_ONE_B":
+            continue
+        if schedule == "INTERLEAVED" and micro_batches % pipeline:
+            continue
+        sequence = "sequence: true" if tensor > 1 and draw.random() < 0.5 else ""
+        yield (data * tensor * pipeline,
+               f"data: {data} tensor: {tensor} pipeline: {pipeline} pipeline_schedule: {schedule} "
+               f"zero: {draw.randrange(4)} {sequence}", draw.choice(("", "recompute: FULL")))
+        count -= 1
+
+
+LAYOUTS += drawn(int(os.environ.get("TRIREME_LAYOUTS", "0")))
 
 
 def read_safetensors(path):
@@ -101,6 +124,7 @@ class Layouts(unittest.TestCase):
                     self.assertGreater(largest, 1e-6, name)
                     worst = max(abs(a - b) for a, b in zip(got_gradients[name], want, strict=True))
                     self.assertLess(worst, 1e-5 * largest, name)
+        print(f"{len(LAYOUTS)} layouts")
 
     def test_goes_on_in_another_layout(self):
         records, _ = self.one

@@ -1,4 +1,4 @@
-#include "launcher/data/write_tokens.h"
+#include "launcher/tokenizer/write_tokens.h"
 
 #include <gtest/gtest.h>
 
