@@ -69,8 +69,8 @@ struct Case {
         micro_batches(1 << c[kPieces]),
         recompute(c[kAgain] == 1),
         sequence(c[kRows] == 1),
-        operands(kOperands[c[kPrecision]]),
-        leaves(c[kLeaves] == 1) {}
+        leaves(c[kLeaves] == 1),
+        operands(kOperands[c[kPrecision]]) {}
 
   int ranks() const { return layout.data * layout.tensor * layout.pipeline; }
   int virtual_stages() const { return schedule == PipelineSchedule::kInterleaved ? 2 : 1; }
@@ -178,8 +178,8 @@ TrainingOptions options_of(const Case& c, int rank) {
                           .clip_norm = 0.5f,
                           .seed = 3,
                           .zero = c.zero,
-                          .recompute = c.recompute,
                           .operands = c.operands,
+                          .recompute = c.recompute,
                           .bucket_bytes = 3000,
                           .sequence = c.sequence};
   options.pipeline = {.schedule = c.schedule, .virtual_stages = c.virtual_stages()};
