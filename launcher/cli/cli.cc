@@ -176,8 +176,10 @@ int run_on_world(const std::function<ExitCode(comm::World&)>& command) {
   try {
     return static_cast<int>(command(*world));
   } catch (const PeerFailed& error) {
+    stop_is_agreed();
     return static_cast<int>(error.code());
   } catch (const AgreedFailure& error) {
+    stop_is_agreed();
     report(error.what(), world.get());
     return static_cast<int>(error.code());
   } catch (const Error& error) {

@@ -25,8 +25,10 @@ ExitCode Watch::guard(const std::function<ExitCode()>& work) {
   try {
     return work();
   } catch (const AgreedFailure&) {
+    stop_is_agreed();  // mpirun's TERM, once a rank has ended, is no news
     throw;
   } catch (const PeerFailed&) {
+    stop_is_agreed();
     throw;
   } catch (const Error& error) {
     if (world_.size() == 1) throw;

@@ -87,6 +87,7 @@ struct Case {
     if (leaves && layout.data == 3) return false;
     if ((recompute || sequence) && !is_language()) return false;
     if (net == kLlama && layout.tensor > 2) return false;
+    if (sequence && batch().micro_batch * test::kPositions % layout.tensor != 0) return false;
     if (layout.pipeline == 1) return schedule == PipelineSchedule::kOneFOneB;
     if (!is_language() && layout.pipeline * virtual_stages() > 4) return false;
     return virtual_stages() == 1 || batch().micro_batches % layout.pipeline == 0;

@@ -120,10 +120,11 @@ TEST(RunPlan, SaysWhatWouldFit) {
               testing::AllOf(HasSubstr("train.micro_batch: 8 ("), HasSubstr(" would fit")));
   planned.device.memory_bytes = 1000;
   EXPECT_THAT(message_of([&] { check_memory(planned.run(), planned.request()); }),
-              HasSubstr("nor the first three together: more ranks"));
+              HasSubstr("no single change of micro_batch, recompute, zero, tensor or "
+                        "pipeline fits, up to 32 ranks"));
 }
 
-// A limit just below what the job needs, or where all smaller changes do not help.
+// A limit just below what the job needs, and where smaller changes do not help.
 TEST(RunPlan, NamesTheLeastChangeThatFits) {
   const auto fix = [](int world, const std::vector<std::string>& sets,
                       const std::vector<std::string>& fitting) {
@@ -138,9 +139,9 @@ TEST(RunPlan, NamesTheLeastChangeThatFits) {
     return message_of([&] { check_memory(planned.run(), planned.request()); });
   };
   const std::vector<std::string> one{"train.micro_batch=1"};
-  EXPECT_THAT(fix(4, one, {"parallel.zero=1"}), HasSubstr("parallel.zero: 1 would fit"));
+  EXPECT_THAT(fix(4, one, {"parallel.zero=1"}), HasSubstr("; parallel.zero: 1 ("));
   EXPECT_THAT(fix(2, {"train.micro_batch=1", "parallel.zero=3"}, {"parallel.tensor=2"}),
-              HasSubstr("parallel.tensor: 2 would fit"));
+              HasSubstr("; parallel.tensor: 2 ("));
 }
 
 // How many stashes a stage holds is the schedule's to say.
