@@ -34,7 +34,8 @@ if(TRIREME_SANITIZE)
   # -Wno-maybe-uninitialized: gcc 12 sees ghosts in std::regex once it is instrumented.
   target_compile_options(trireme_flags INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>
-    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE} -fno-sanitize=vptr,object-size -fno-omit-frame-pointer -fno-sanitize-recover=all>)
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE} -fno-sanitize=vptr,object-size -fno-omit-frame-pointer -fno-sanitize-recover=all>
+    $<$<BOOL:$<TARGET_PROPERTY:QUICKLY_SANITIZED>>:-O0 -g0 -fno-sanitize=undefined>)
   target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
 endif()
 
@@ -48,13 +49,11 @@ function(trireme_library name)
   set_target_properties(trireme_${name} PROPERTIES EXPORT_NAME ${name})
 endfunction()
 
-# For code whose templates (JSON, CLI11, tests) would cost a sanitizing optimizer minutes: compiled as it
-# stands, with AddressSanitizer and those checks of UBSan that are cheap to compile. The parsers have
-# them all in the fuzz preset; what trains keeps its -O1 and every check.
+# For code whose templates (JSON, CLI11, tests) would cost the compiler of a sanitized build minutes:
+# compiled as it stands, with AddressSanitizer alone. The parsers have UBSan in the fuzz preset; what
+# trains keeps its -O1 and every check.
 function(trireme_sanitize_quickly target)
-  if(TRIREME_SANITIZE)
-    target_compile_options(${target} PRIVATE -O0 -g0 -fno-sanitize=null,alignment,pointer-overflow)
-  endif()
+  set_target_properties(${target} PROPERTIES QUICKLY_SANITIZED ON)
 endfunction()
 
 # Where sanitizers make every header dear, the dearest are compiled once a target. The other builds
