@@ -37,6 +37,8 @@ if(TRIREME_SANITIZE)
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE} -fno-sanitize=vptr,object-size -fno-omit-frame-pointer -fno-sanitize-recover=all>
     $<$<BOOL:$<TARGET_PROPERTY:QUICKLY_SANITIZED>>:-O0 -g0 -fno-sanitize=undefined>)
   target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
+  # The other builds check format strings while they compile.
+  target_compile_definitions(trireme_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:FMT_CONSTEVAL=>)
 endif()
 
 # trireme_library(NAME SOURCES...) makes trireme_NAME with the house's flags.

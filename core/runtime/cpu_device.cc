@@ -1,6 +1,7 @@
 // The CPU as a device: memory from the heap, the calling thread as the compute stream.
 #include <omp.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,7 @@ namespace trireme::core {
 namespace {
 
 constexpr int64_t kPageBytes = 4096;
+constexpr int64_t kLargePageBytes = int64_t{2} << 20;
 
 int allowed_threads() {
   cpu_set_t set;
@@ -81,12 +83,16 @@ class CpuDevice : public Device {
  protected:
   void* allocate(int64_t bytes) override {
     const int64_t rounded = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
-    void* memory = std::aligned_alloc(kPageBytes, static_cast<size_t>(rounded));
+    const bool large = rounded >= 4 * kLargePageBytes;
+    void* memory = std::aligned_alloc(large ? kLargePageBytes : kPageBytes,
+                                      static_cast<size_t>(rounded));
     if (!memory) {
       const int64_t free_bytes = static_cast<int64_t>(sysconf(_SC_AVPHYS_PAGES)) * kPageBytes;
       throw SystemError(
           fmt::format("[cpu] cannot allocate {} bytes of memory, {} are free", bytes, free_bytes));
     }
+    // Matrices walk their columns through more small pages than a processor remembers. A hint.
+    if (large) ::madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
     std::memset(memory, 0, static_cast<size_t>(rounded));  // also the first touch
     return memory;
   }

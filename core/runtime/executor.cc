@@ -6,7 +6,6 @@
 #include "core/ops/add.h"
 #include "core/ops/scale.h"
 #include "core/optim/exact_sum.h"
-#include "core/program/build.h"
 
 namespace trireme::core {
 namespace {
@@ -332,8 +331,7 @@ void Executor::run_norm() {
   if (tools_.exact_norm == nullptr)
     return tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false,
                             device_.stream(StreamRole::kCompute));
-  const PlannedExactSum sum = exact_norm(program_.graph);
-  tools_.exact_norm->run(flat(Arena::kGradients), static_cast<int64_t*>(address(sum.sums)));
+  tools_.exact_norm->run(flat(Arena::kGradients), tools_.exact_sum);
 }
 
 void Executor::join(StreamRole role) {

@@ -28,6 +28,7 @@ class InputSource {
 struct UpdateTools {
   NormKernel* norm = nullptr;
   ExactNormKernel* exact_norm = nullptr;  // in its place, where the program sums exactly
+  int64_t* exact_sum = nullptr;           // on the device; of exact_norm
   ControlKernel* control = nullptr;
   UpdateKernel* update = nullptr;
   double* sum_of_squares = nullptr;  // on the device

@@ -78,7 +78,7 @@ std::vector<ShardMap::Piece> FlatState::held(const StateRange& range) const {
 
 void FlatState::read(const StateRange& range, float* out) const {
   const Stream compute = device_.stream(StreamRole::kCompute);
-  const float* from = data(range.buffer);
+  const auto* from = static_cast<const float*>(buffer(range.buffer).data());
   int64_t copied = 0;
   for (const ShardMap::Piece& piece : held(range)) {
     device_.copy_out(out + copied, from + piece.range.begin + piece.shift,

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/kernels/optimizer.h"
+#include "core/program/build.h"
 #include "core/random/initializer.h"
 #include "core/random/philox.h"
 
@@ -49,6 +50,13 @@ struct Session::Arenas {
     return bases;
   }
 
+  // Null where the program does not sum exactly.
+  int64_t* exact_sum_of_squares(const Program& program) const {
+    if (program.exact_bytes == 0) return nullptr;
+    auto* first = static_cast<std::byte*>(exact.data());
+    return reinterpret_cast<int64_t*>(first + exact_norm(program.graph).sums.offset);
+  }
+
   FlatState state;
   Buffer slots, scratch, gathered, leaves, control, exact, step, sum_of_squares;
 };
@@ -66,13 +74,14 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
               : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
-  const UpdateTools tools{norm_.get(),
-                          exact_norm_.get(),
-                          control_.get(),
-                          update_.get(),
-                          static_cast<double*>(arenas_->sum_of_squares.data()),
-                          arenas_->state.data(StateBuffer::kMoment1),
-                          arenas_->state.data(StateBuffer::kMoment2)};
+  const UpdateTools tools{.norm = norm_.get(),
+                          .exact_norm = exact_norm_.get(),
+                          .exact_sum = arenas_->exact_sum_of_squares(plan_.train),
+                          .control = control_.get(),
+                          .update = update_.get(),
+                          .sum_of_squares = static_cast<double*>(arenas_->sum_of_squares.data()),
+                          .moment1 = arenas_->state.data(StateBuffer::kMoment1),
+                          .moment2 = arenas_->state.data(StateBuffer::kMoment2)};
   auto* step = static_cast<StepState*>(arenas_->step.data());
   train_ = std::make_unique<Executor>(plan_.train, device, transport, plan_.seed, arenas_->bases(),
                                       step, plan_.sample_offset, tools);

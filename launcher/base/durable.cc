@@ -29,10 +29,34 @@ NewFile::NewFile(std::filesystem::path path)
 }
 
 void NewFile::write(const void* data, int64_t bytes) {
+  use_cache(true);
+  put(data, bytes);
+}
+
+void NewFile::write_blocks(const void* data, int64_t bytes) {
+  ensure(bytes % kBlockAlignment == 0 && written_ % kBlockAlignment == 0, "whole blocks");
+  use_cache(false);
+  put(data, bytes);
+}
+
+// Some file systems refuse at once, some at the first write: put() hears of it.
+void NewFile::use_cache(bool use) {
+  if (use == cached_) return;
+  const int flags = ::fcntl(file_.get(), F_GETFL);
+  if (flags >= 0 && ::fcntl(file_.get(), F_SETFL, use ? flags & ~O_DIRECT : flags | O_DIRECT) == 0)
+    cached_ = use;
+}
+
+void NewFile::put(const void* data, int64_t bytes) {
   const auto* from = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t put = ::write(file_.get(), from, static_cast<size_t>(bytes));
     if (put < 0 && errno == EINTR) continue;
+    // The file system has no O_DIRECT, or a short write left an end that is none of a block.
+    if (put < 0 && errno == EINVAL && !cached_) {
+      use_cache(true);
+      if (cached_) continue;
+    }
     // No file system writes nothing without an error, but it must not loop for ever.
     if (put <= 0) fail_on_file("write", path_, put == 0 ? ENOSPC : errno);
     from += put;

@@ -20,6 +20,8 @@ namespace trireme::launcher {
 // Makes a folder for its owner alone (0700). One that is there already is fine.
 void make_folder(const std::filesystem::path& path);
 
+constexpr int64_t kBlockAlignment = 4096;
+
 // A file that must not be there yet (O_EXCL, and no symbolic link is followed), 0600, written from
 // its first byte to its last.
 class NewFile {
@@ -27,6 +29,10 @@ class NewFile {
   explicit NewFile(std::filesystem::path path);
 
   void write(const void* data, int64_t bytes);
+  // The same for what is large: past the system's cache, in which it would push out what is wanted
+  // again, where the file system can (O_DIRECT). `data`, `bytes` and what was written before are
+  // multiples of kBlockAlignment.
+  void write_blocks(const void* data, int64_t bytes);
   // Replaces bytes that were written.
   void rewrite(int64_t offset, const void* data, int64_t bytes);
   // A hint that the disk may start with what was written so far; flush() says whether it did.
@@ -35,8 +41,12 @@ class NewFile {
   void flush();
 
  private:
+  void use_cache(bool use);
+  void put(const void* data, int64_t bytes);
+
   std::filesystem::path path_;
   FileDescriptor file_;
+  bool cached_ = true;
   int64_t written_ = 0, flushing_ = 0;
 };
 

@@ -7,13 +7,20 @@
 
 namespace trireme::launcher {
 
-// By the exponents' bits, so that the compiler can take many at once.
+// By the exponents' bits, in blocks of a fixed size, so that the compiler takes many at once: of what
+// is not finite the sum below has the sign's bit.
 inline bool all_finite(std::span<const float> values) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  bool finite = true;
-  for (const float value : values)
-    finite &= (std::bit_cast<uint32_t>(value) & kExponent) != kExponent;
-  return finite;
+  constexpr size_t kBlock = 64;
+  constexpr uint32_t kMagnitude = 0x7fffffff, kLowestExponent = 0x00800000;
+  uint32_t seen = 0;
+  const auto see = [&](float value) {
+    seen |= (std::bit_cast<uint32_t>(value) & kMagnitude) + kLowestExponent;
+  };
+  size_t i = 0;
+  for (; i + kBlock <= values.size(); i += kBlock)
+    for (size_t k = 0; k < kBlock; ++k) see(values[i + k]);
+  for (; i < values.size(); ++i) see(values[i]);
+  return (seen & ~kMagnitude) == 0;
 }
 
 }  // namespace trireme::launcher

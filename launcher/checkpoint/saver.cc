@@ -30,25 +30,16 @@ Saver::Saver(comm::Communicator& group, core::Session& session, core::Device& de
              CheckpointStore store, ManifestInfo info, SaverOptions options,
              std::map<int64_t, double> judged)
     : group_(group),
-      session_(session),
       store_(std::move(store)),
       options_(std::move(options)),
       judged_(std::move(judged)) {
   manifest_.info = std::move(info);
   const std::vector<HeldBox> held = held_boxes(session);
   manifest_.plan = split_held(state_tensors(session.plan()), gather_holdings(group, held));
-  int64_t elements = 0;
-  for (const Piece& piece : manifest_.plan.shards[group.rank()]) {
-    ranges_.push_back(state_range(held, piece));
-    elements += ranges_.back().elements;
-  }
-  buffer_ = {static_cast<float*>(device.allocate_host(elements * core::size_of(core::DType::kF32))),
-             [&device](float* memory) { device.free_host(memory); }};
-  const float* next = buffer_.get();
-  for (const core::StateRange& range : ranges_) {
-    pieces_.push_back(reinterpret_cast<const std::byte*>(next));
-    next += range.elements;
-  }
+  std::vector<core::StateRange> ranges;
+  for (const Piece& piece : manifest_.plan.shards[group.rank()])
+    ranges.push_back(state_range(held, piece));
+  snapshot_ = std::make_unique<Snapshot>(session, device, std::move(ranges));
 }
 
 Saver::~Saver() {
@@ -66,8 +57,9 @@ void Saver::begin(const Counters& counters) {
   for (int shard = 0; shard < group_.size(); ++shard)
     report_.bytes += shard_bytes(manifest_.plan, shard);
   if (!open_folder()) return;
-  session_.read_state(ranges_, buffer_.get());
+  snapshot_->begin();
   enter(Phase::kWriting, true, &Saver::write);
+  snapshot_->take();
   report_.stall_ms = milliseconds_since(start);
   if (options_.wait) finish();
 }
@@ -93,20 +85,21 @@ void Saver::enter(Phase phase, bool takes_part, void (Saver::*work)()) {
 }
 
 void Saver::write() {
-  check_finite();
   const Clock::time_point start = Clock::now();
-  written_ = write_shard(temporary_, group_.rank(), manifest_.plan, pieces_);
+  const CheckpointPlan& plan = manifest_.plan;
+  const std::vector<Piece>& pieces = plan.shards[group_.rank()];
+  ShardFile file(temporary_, group_.rank(), plan);
+  for (size_t i = 0; i < pieces.size(); ++i)
+    for (int64_t first = 0; first < snapshot_->ranges()[i].elements;) {
+      const std::span<const float> values = snapshot_->read(i, first);
+      if (!all_finite(values))
+        throw SystemError(fmt::format("[checkpoint] {} holds values that are not finite",
+                                      plan.key(pieces[i])));
+      file.put(values.data(), std::ssize(values) * int64_t{sizeof(float)});
+      first += std::ssize(values);
+    }
+  written_ = file.finish();
   report_.write_ms = milliseconds_since(start);
-}
-
-void Saver::check_finite() const {
-  const std::vector<Piece>& pieces = manifest_.plan.shards[group_.rank()];
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const auto* values = reinterpret_cast<const float*>(pieces_[i]);
-    if (!all_finite({values, static_cast<size_t>(ranges_[i].elements)}))
-      throw SystemError(fmt::format("[checkpoint] {} holds values that are not finite",
-                                    manifest_.plan.key(pieces[i])));
-  }
 }
 
 core::Votes Saver::votes() const {

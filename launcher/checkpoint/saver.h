@@ -1,7 +1,8 @@
 // Saves checkpoints of a run: every rank its shard, rank 0 the manifest, while training goes on.
 //
-//   begin      between two steps: rank 0 makes the folder; each rank copies its share of the state
-//   writing    a thread a rank writes and flushes its shard
+//   begin      between two steps: rank 0 makes the folder; each rank copies its share of the state,
+//              beside which already
+//   writing    a thread a rank checks, hashes, writes and flushes its shard
 //   committing if all succeeded, the shards' checksums go to rank 0, whose thread writes the
 //              manifest and renames the folder: from then on the checkpoint stands
 //   verifying  a thread a rank reads its shard back from the disk
@@ -30,6 +31,7 @@
 #include "core/runtime/device.h"
 #include "core/runtime/session.h"
 #include "launcher/checkpoint/manifest.h"
+#include "launcher/checkpoint/snapshot.h"
 #include "launcher/checkpoint/store.h"
 
 namespace trireme::launcher {
@@ -94,23 +96,19 @@ class Saver {
   void verify();
   void prune();
 
-  void check_finite() const;
   void check_ownership() const;
   std::string set_aside() const;
   void end(const std::string& failure);
   std::vector<int64_t> best_first() const;
 
   comm::Communicator& group_;
-  core::Session& session_;
   CheckpointStore store_;
   SaverOptions options_;
   std::map<int64_t, double> judged_;
 
-  Manifest manifest_;                     // of the save under way; the plan and info serve all
-  std::vector<core::StateRange> ranges_;  // of this rank's shard, in its order
-  std::unique_ptr<float, std::function<void(float*)>> buffer_;
-  std::vector<const std::byte*> pieces_;  // in the buffer
-  ShardRecord written_;                   // what this rank has written
+  Manifest manifest_;                   // of the save under way; the plan and info serve all
+  std::unique_ptr<Snapshot> snapshot_;  // of this rank's shard, in its order
+  ShardRecord written_;                 // what this rank has written
   std::filesystem::path temporary_;
 
   Phase phase_ = Phase::kIdle;

@@ -1,5 +1,6 @@
 #include "launcher/checkpoint/shard_writer.h"
 
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -14,32 +15,33 @@ namespace trireme::launcher {
 namespace {
 
 constexpr int64_t kWriteBytes = 4 * kBlockBytes;
-constexpr size_t kPageBytes = 4096;
+constexpr size_t kLargePageBytes = size_t{2} << 20;
 
 }  // namespace
 
 ShardFile::ShardFile(const std::filesystem::path& folder, int number, const CheckpointPlan& plan)
-    : file_(folder / shard_name(number)),
-      buffer_(static_cast<std::byte*>(std::aligned_alloc(kPageBytes, kWriteBytes)), std::free) {
-  if (!buffer_) throw SystemError("[checkpoint] no memory for a write buffer of 4 MiB");
+    : file_(folder / shard_name(number)), filling_(make_block()), written_(make_block()) {
   const std::string header = shard_header(plan, number);
   record_.header_bytes = std::ssize(header);
   record_.header_hash = XXH3_64bits(header.data(), header.size());
   put(header.data(), std::ssize(header));
 }
 
+ShardFile::Block ShardFile::make_block() {
+  Block block(static_cast<std::byte*>(std::aligned_alloc(kLargePageBytes, kWriteBytes)), std::free);
+  if (!block) throw SystemError("[checkpoint] no memory for a write buffer of 4 MiB");
+  // A hint: a disk is told of each page that it fetches.
+  ::madvise(block.get(), kWriteBytes, MADV_HUGEPAGE);
+  return block;
+}
+
 void ShardFile::put(const void* data, int64_t bytes) {
   const auto* from = static_cast<const std::byte*>(data);
   while (bytes > 0) {
-    const bool whole = filled_ == 0 && bytes >= kWriteBytes;  // goes without a copy
     const int64_t part = std::min(bytes, kWriteBytes - filled_);
-    if (whole) {
-      write(from, part);
-    } else {
-      std::memcpy(buffer_.get() + filled_, from, static_cast<size_t>(part));
-      filled_ += part;
-      if (filled_ == kWriteBytes) flush();
-    }
+    std::memcpy(filling_.get() + filled_, from, static_cast<size_t>(part));
+    filled_ += part;
+    if (filled_ == kWriteBytes) flush();
     from += part;
     bytes -= part;
   }
@@ -51,24 +53,19 @@ ShardRecord ShardFile::finish() {
   return std::move(record_);
 }
 
-void ShardFile::flush() { write(buffer_.get(), std::exchange(filled_, 0)); }
-
-void ShardFile::write(const std::byte* from, int64_t bytes) {
-  for (int64_t at = 0; at < bytes; at += kBlockBytes)
-    record_.block_checksums.push_back(
-        XXH3_64bits(from + at, static_cast<size_t>(std::min(kBlockBytes, bytes - at))));
-  file_.write(from, bytes);
-  file_.start_flush();  // while checksums are taken of what follows
-  record_.bytes += bytes;
-}
-
-ShardRecord write_shard(const std::filesystem::path& folder, int number, const CheckpointPlan& plan,
-                        std::span<const std::byte* const> data) {
-  const std::vector<Piece>& pieces = plan.shards.at(number);
-  ensure(data.size() == pieces.size(), "a shard's data are as many as its pieces");
-  ShardFile file(folder, number, plan);
-  for (size_t i = 0; i < pieces.size(); ++i) file.put(data[i], plan.bytes(pieces[i]));
-  return file.finish();
+void ShardFile::flush() {
+  for (int64_t at = 0; at < filled_; at += kBlockBytes)
+    record_.block_checksums.push_back(XXH3_64bits(
+        filling_.get() + at, static_cast<size_t>(std::min(kBlockBytes, filled_ - at))));
+  record_.bytes += filled_;
+  if (writing_.valid()) writing_.get();
+  if (filled_ < kWriteBytes) return file_.write(filling_.get(), filled_);
+  std::swap(filling_, written_);
+  filled_ = 0;
+  writing_ = std::async(std::launch::async, [this] {
+    file_.write_blocks(written_.get(), kWriteBytes);
+    file_.start_flush();  // of a file system that has cached it all the same
+  });
 }
 
 }  // namespace trireme::launcher

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <future>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "launcher/base/durable.h"
@@ -14,7 +14,7 @@
 namespace trireme::launcher {
 
 // Shard `number` of a plan as a new file in `folder` (O_EXCL, 0600), its pieces put in their order:
-// writes of 4 MiB at multiples of 4 MiB, checksums on the way. The folder's own entry is not
+// writes of 4 MiB at multiples of 4 MiB, past the system's cache, checksums on the way. The folder's own entry is not
 // flushed: whoever commits does.
 //
 // Throws SystemError with the path and the system's words; the file is then left as it is, for
@@ -29,18 +29,17 @@ class ShardFile {
   ShardRecord finish();
 
  private:
+  using Block = std::unique_ptr<std::byte, void (*)(void*)>;
+
+  static Block make_block();
   void flush();
-  void write(const std::byte* from, int64_t bytes);
 
   NewFile file_;
   ShardRecord record_;
-  std::unique_ptr<std::byte, void (*)(void*)> buffer_;
+  Block filling_, written_;
   int64_t filled_ = 0;
+  std::future<void> writing_;  // of `written_`, while `filling_` is filled
 };
-
-// The same of pieces in memory: data[i] is where the bytes of the shard's i-th piece lie.
-ShardRecord write_shard(const std::filesystem::path& folder, int number, const CheckpointPlan& plan,
-                        std::span<const std::byte* const> data);
 
 // Reads shard `number` again and compares every byte's checksum, in a few MiB of memory.
 // Throws InvalidArgument (kBadCheckpoint) with the file and the first bad block.

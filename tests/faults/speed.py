@@ -1,5 +1,8 @@
 """What saving costs: how long LeNet-5 stands still for an asynchronous save every 10 steps, and how
-fast a large save writes, beside dd with fsync on the same disk, alternated.
+fast large saves are written, beside dd with fsync on the same disk, alternated: SAVES of a run, each
+of which replaces the one before, and as many files by dd that do the same. Of each the median counts:
+the first ones of both take memory that the system has yet to find, which on virtual machines is slower
+than the disk.
 """
 import os
 import shutil
@@ -17,12 +20,13 @@ train { global_batch: 120 steps: STEPS seed: 5 eval_every_steps: 1000000 }
 optimizer { adamw { lr: 1e-3 } }
 checkpoint { every_steps: 10 keep_last: 2 mode: ASYNC }
 """
+SAVES = 6
 # 2 layers of WIDTH x WIDTH with two moments: 24 WIDTH^2 bytes and a little.
 LARGE = """
 name: "large"
 model { mlp { hidden: [WIDTH, WIDTH, WIDTH] } }
 data { train { synthetic { samples: 16 height: 4 width: 4 } } eval { synthetic { samples: 8 height: 4 width: 4 first_sample: 16 } } }
-train { global_batch: 2 steps: 2 eval_every_steps: 1000000 }
+train { global_batch: 2 steps: SAVES eval_every_steps: 1000000 }
 optimizer { adamw { lr: 1e-3 } }
 checkpoint { every_steps: 1 keep_last: 1 mode: SYNC }
 """
@@ -45,9 +49,16 @@ def dd(path, size):
     begin = time.monotonic()
     subprocess.run(["dd", "if=/dev/zero", f"of={path}", "bs=4M", f"count={size}", "iflag=count_bytes", "conv=fsync"],
                    check=True, capture_output=True)
-    seconds = time.monotonic() - begin
-    os.unlink(path)
-    return size / seconds / 2**20
+    return size / (time.monotonic() - begin) / 2**20
+
+
+def dds(folder, size):
+    speeds = []
+    for number in range(SAVES):
+        speeds.append(dd(folder / f"dd{number}", size))
+        if number:
+            os.unlink(folder / f"dd{number - 1}")
+    return statistics.median(speeds)
 
 
 def throughput(plant, alternations, width, ranks):
@@ -56,7 +67,7 @@ def throughput(plant, alternations, width, ranks):
     writing, saving, reading, theirs = [], [], [], []
     for number in range(alternations):
         base = plant.folder(f"speed-large-{number}")
-        run = Run(plant, base / "run", LARGE.replace("WIDTH", str(width)), ranks)
+        run = Run(plant, base / "run", LARGE.replace("WIDTH", str(width)).replace("SAVES", str(SAVES)), ranks)
         if run.wait(timeout=600) != 0:
             raise Failure(run.output()[-1500:])
         saves = [r for r in records(base / "run") if "checkpoint_save_ms" in r]
@@ -66,7 +77,8 @@ def throughput(plant, alternations, width, ranks):
             speeds.append(statistics.median(size / r[key] * 1000 / 2**20 for r in saves))
         shutil.rmtree(base)
         base.mkdir()
-        theirs.append(dd(base / "dd", size))
+        theirs.append(dds(base, size))
+        shutil.rmtree(base)
     return writing, saving, reading, theirs, size
 
 
@@ -75,15 +87,19 @@ def run(plant, count, short):
     step_ms, stalls = stall(plant, 2, steps)
     worst = max(stalls)
     alternations = count or (2 if short else 10)
-    writing, saving, reading, theirs, size = throughput(plant, alternations, 512 if short else 2048, 0)
-    pairs = [ours / dds for ours, dds in zip(saving, theirs)]
-    ratio = statistics.median(pairs)
+    texts, ratios = [], []
+    for width in (512,) if short else (2048, 4096):
+        writing, saving, reading, theirs, size = throughput(plant, alternations, width, 0)
+        pairs = [ours / dds for ours, dds in zip(saving, theirs)]
+        ratios.append((statistics.median(pairs), f"{statistics.median(pairs):.2f} ({min(pairs):.2f} to {max(pairs):.2f})"))
+        texts.append(f"{size / 2**20:.0f} MiB to the commit {statistics.median(saving):.0f} MiB/s (write and flush alone "
+                     f"{statistics.median(writing):.0f}), dd {statistics.median(theirs):.0f}; the read-back after it "
+                     f"{statistics.median(reading):.0f}")
     if not short and statistics.median(stalls) > step_ms:
         raise Failure(f"a save stalls {statistics.median(stalls):.2f} ms, a step takes {step_ms:.2f} ms")
-    if not short and ratio < 0.7:
-        raise Failure(f"saving reaches {ratio:.2f} of dd: {saving} beside {theirs} MiB/s")
-    return (f"LeNet-5, 2 ranks, {steps} steps, a save every 10; {alternations} alternations of saves of {size / 2**20:.0f} MiB and dd conv=fsync",
-            f"stall median {statistics.median(stalls):.2f} ms, most {worst:.2f} ms, step {step_ms:.2f} ms; to the "
-            f"commit {statistics.median(saving):.0f} MiB/s (write and flush alone {statistics.median(writing):.0f}), dd "
-            f"{statistics.median(theirs):.0f}; the read-back after it {statistics.median(reading):.0f}",
-            f"save / dd {ratio:.2f} ({min(pairs):.2f} to {max(pairs):.2f})")
+    if not short and min(ratios)[0] < 0.7:
+        raise Failure(f"saving does not reach 0.70 of dd: {'; '.join(texts)}; save / dd {', '.join(r[1] for r in ratios)}")
+    return (f"LeNet-5, 2 ranks, {steps} steps, a save every 10; {alternations} alternations of {SAVES} saves and {SAVES} "
+            "files of dd conv=fsync, each replacing the one before",
+            f"stall median {statistics.median(stalls):.2f} ms, most {worst:.2f} ms, step {step_ms:.2f} ms; {'; '.join(texts)}",
+            "save / dd " + ", ".join(r[1] for r in ratios))

@@ -8,13 +8,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <string_view>
 
 namespace trireme {
 namespace {
 
-thread_local FileCalls* current = nullptr;
+thread_local FileCalls* of_this_thread = nullptr;
+std::atomic<FileCalls*> of_all_threads = nullptr;
+thread_local bool asking = false;  // the hook's own calls are not looked at
+
+FileCalls* current() { return of_this_thread ? of_this_thread : of_all_threads.load(); }
 
 std::string name_of(std::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
@@ -27,7 +32,10 @@ std::string name_of(int descriptor) {
   return name_of(std::string_view(path.data(), static_cast<size_t>(std::max<ssize_t>(length, 0))));
 }
 
-int ask(const std::string& call) { return current == nullptr ? 0 : current->ask(call); }
+int ask(const std::string& call) {
+  FileCalls* const calls = current();
+  return calls == nullptr ? 0 : calls->ask(call);
+}
 
 // What the system would return, if the hook lets it.
 template <typename... Arguments>
@@ -41,7 +49,7 @@ int unless_failed(const std::string& call, long number, Arguments... arguments) 
 
 // The bytes that a write may take, or -1.
 ssize_t allowed(const char* call, int descriptor, size_t bytes) {
-  if (current == nullptr) return static_cast<ssize_t>(bytes);
+  if (current() == nullptr) return static_cast<ssize_t>(bytes);
   const int answer = ask(call + name_of(descriptor));
   if (answer == 0) return static_cast<ssize_t>(bytes);
   if (answer == FileCalls::kShort) return static_cast<ssize_t>((bytes + 1) / 2);
@@ -51,15 +59,24 @@ ssize_t allowed(const char* call, int descriptor, size_t bytes) {
 
 }  // namespace
 
-FileCalls::FileCalls(Hook hook) : hook_(std::move(hook)) { current = this; }
-FileCalls::~FileCalls() { current = nullptr; }
+FileCalls::FileCalls(Hook hook, Threads threads) : hook_(std::move(hook)) {
+  if (threads == Threads::kThis)
+    of_this_thread = this;
+  else
+    of_all_threads = this;
+}
+FileCalls::~FileCalls() {
+  of_this_thread = nullptr;
+  of_all_threads = nullptr;
+}
 
 int FileCalls::ask(const std::string& call) {
-  if (asking_) return 0;
-  asking_ = true;
+  if (asking) return 0;
+  const std::scoped_lock lock(mutex_);
+  asking = true;
   calls_.push_back(call);
   const int answer = hook_ ? hook_(call) : 0;
-  asking_ = false;
+  asking = false;
   return answer;
 }
 

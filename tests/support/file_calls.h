@@ -5,20 +5,22 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <string>
 #include <vector>
 
 namespace trireme {
 
-// Of this thread, while it lives. One at a time.
+// Of this thread, or of all, while it lives. One at a time.
 class FileCalls {
  public:
+  enum class Threads { kThis, kAll };
   static constexpr int kShort = -1;  // a write of half the bytes
   // Called before each call, with "rename .tmp-1 -> step-00000001": names without their folders.
   // Returns 0 to let it happen, an errno to let it fail, kShort.
   using Hook = std::function<int(const std::string& call)>;
 
-  explicit FileCalls(Hook hook);
+  explicit FileCalls(Hook hook, Threads threads = Threads::kThis);
   ~FileCalls();
   FileCalls(const FileCalls&) = delete;
 
@@ -30,7 +32,7 @@ class FileCalls {
  private:
   Hook hook_;
   std::vector<std::string> calls_;
-  bool asking_ = false;  // the hook's own calls are not looked at
+  std::mutex mutex_;
 };
 
 }  // namespace trireme

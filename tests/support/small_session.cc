@@ -52,18 +52,21 @@ core::SessionPlan small_plan(const SmallNet& net, DeviceKind device) {
   plan.control = {.schedule = {.base_lr = net.lr},
                   .clip_norm = net.clip_norm,
                   .nominal_count = static_cast<double>(net.batch)};
+  if (net.exact_sums) plan.norm_ranges = {{0, plan.layout.trained_elements}};
   plan.train = build_program(std::move(train), plan.layout,
                              {.device = device,
                               .micro_batch = micro_batch,
                               .micro_batches = net.micro_batches,
-                              .update = true});
+                              .update = true,
+                              .exact_sums = net.exact_sums});
   SmallNet eval = net;
   eval.dropout = 0;
   plan.eval = build_program(small_graph(eval, micro_batch), plan.layout,
                             {.name = "eval",
                              .device = device,
                              .micro_batch = micro_batch,
-                             .micro_batches = net.micro_batches});
+                             .micro_batches = net.micro_batches,
+                             .exact_sums = net.exact_sums});
   return plan;
 }
 

@@ -16,6 +16,7 @@ struct SmallNet {
   int micro_batches = 1;
   float clip_norm = 0;
   float dropout = 0;  // of the hidden layer
+  bool exact_sums = false;
   core::OptimizerOptions optimizer = core::SgdOptions{};
   float lr = 0.1f;
 };

@@ -16,7 +16,7 @@
 #include "core/base/error.h"
 #include "launcher/checkpoint/checkpoint_reader.h"
 #include "launcher/checkpoint/manifest.h"
-#include "launcher/checkpoint/shard_writer.h"
+#include "written_shard.h"
 
 namespace trireme::launcher {
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Language from the command line: shards, training, evaluation, generation, and what is refused.
 
-    language_test.py TRIREME [unittest arguments]
+    language_test.py TRIREME MPIEXEC [unittest arguments]
 
 Standard library only. Text is made here: sentences of a small grammar, which a small model learns.
 """
@@ -15,7 +15,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-TRIREME = sys.argv[1]
+TRIREME = sys.argv[1]  # MPIEXEC is not needed
 GPT = "gpt { layers: 1 width: 32 heads: 2 context: 32 vocabulary: 256 }"
 LLAMA = "llama { layers: 1 width: 32 heads: 4 kv_heads: 2 hidden: 48 context: 32 vocabulary: 256 }"
 TEXT = 'text { files: "text.txt" }'
@@ -146,4 +146,4 @@ class Language(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

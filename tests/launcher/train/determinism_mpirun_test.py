@@ -7,13 +7,14 @@ same losses and norms, in any layout, cut or unbroken.
 Standard library only; tokens are drawn here, in a folder of its own.
 """
 import json
-import random
 import subprocess
 import sys
 import tempfile
 import unittest
-from array import array
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from files import write_tokens
 
 TRIREME, MPIEXEC = sys.argv[1:3]
 STEPS = 6
@@ -41,10 +42,8 @@ class Determinism(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.scratch.name)
-        draw = random.Random(1)
-        for name, count in (("train.bin", 3000), ("eval.bin", 500)):
-            tokens = array("H", (draw.randrange(61) for _ in range(count)))
-            (cls.folder / name).write_bytes(tokens.tobytes())
+        write_tokens(cls.folder / "train.bin", 3000, 61, seed=1)
+        write_tokens(cls.folder / "eval.bin", 500, 61, seed=2)
         cls.one = cls.train("one", 1, "")
 
     @classmethod

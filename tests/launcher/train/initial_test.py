@@ -5,13 +5,14 @@
 
 Standard library only; the text is made here, in a folder of its own.
 """
-import json
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from files import read_safetensors
 
 TRIREME, MPIEXEC = sys.argv[1:3]
 JOB = """
@@ -24,17 +25,6 @@ parallel {{ {parallel} }}
 """
 
 
-def parameters(path):
-    data = Path(path).read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    return {
-        name: data[8 + length + entry["data_offsets"][0] : 8 + length + entry["data_offsets"][1]]
-        for name, entry in header.items()
-    }
-
-
 class Initial(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -42,7 +32,7 @@ class Initial(unittest.TestCase):
         cls.folder = Path(cls.scratch.name)
         (cls.folder / "text.txt").write_text("what shall we do with the drunken sailor " * 50)
         cls.train("first")
-        cls.first = parameters(cls.folder / "first" / "model.safetensors")
+        cls.first = read_safetensors(cls.folder / "first" / "model.safetensors")
 
     @classmethod
     def tearDownClass(cls):
@@ -74,11 +64,11 @@ class Initial(unittest.TestCase):
                 run = f"next{number}"
                 done = self.train(run, f'initial: "{path}"', lr="1e-30", parallel=parallel, ranks=ranks)
                 self.assertIn(f"parameters from {self.folder / path}", done.stdout)
-                self.assertEqual(parameters(self.folder / run / "model.safetensors"), self.first)
+                self.assertEqual(read_safetensors(self.folder / run / "model.safetensors"), self.first)
 
     def test_groups_may_be_frozen(self):
         self.train("frozen", 'initial: "first" seed: 9', group='group { match: "block0/*" frozen: true }')
-        after = parameters(self.folder / "frozen" / "model.safetensors")
+        after = read_safetensors(self.folder / "frozen" / "model.safetensors")
         self.assertEqual(after.keys(), self.first.keys())
         for name, values in after.items():
             self.assertEqual(values == self.first[name], name.startswith("block0/"), name)

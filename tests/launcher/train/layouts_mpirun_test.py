@@ -10,13 +10,14 @@ layouts drawn at random, for the campaign.
 import json
 import os
 import random
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
-from array import array
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from files import read_floats, write_tokens
 
 TRIREME, MPIEXEC = sys.argv[1:3]
 STEPS = 6
@@ -63,27 +64,13 @@ def drawn(count):
 LAYOUTS += drawn(int(os.environ.get("TRIREME_LAYOUTS", "0")))
 
 
-def read_safetensors(path):
-    data = Path(path).read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    start = 8 + length
-    return {
-        name: array("f", data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]])
-        for name, entry in header.items()
-    }
-
-
 class Layouts(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.folder = Path(cls.scratch.name)
-        draw = random.Random(1)
-        for name, count in (("train.bin", 3000), ("eval.bin", 500)):
-            tokens = array("H", (draw.randrange(61) for _ in range(count)))
-            (cls.folder / name).write_bytes(tokens.tobytes())
+        write_tokens(cls.folder / "train.bin", 3000, 61, seed=1)
+        write_tokens(cls.folder / "eval.bin", 500, 61, seed=2)
         cls.one = cls.train("one", 1, "", "")
 
     @classmethod
@@ -104,7 +91,7 @@ class Layouts(unittest.TestCase):
         if done.returncode:
             raise AssertionError(f"{name}: status {done.returncode}\n{done.stdout}{done.stderr}")
         records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        return records, read_safetensors(gradients)
+        return records, read_floats(gradients)
 
     def losses(self, records):
         return [r["loss"] for r in records if "loss" in r]

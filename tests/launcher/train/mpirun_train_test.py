@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 import unittest
-from array import array
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from files import read_floats
 
 TRIREME, MPIEXEC = sys.argv[1:3]
 BATCH = 120
@@ -30,19 +32,6 @@ train { global_batch: 120 steps: 24 seed: 5 }
 optimizer { adamw { lr: 1e-3 } }
 schedule { cosine { warmup_steps: 4 } }
 """
-
-
-def read_safetensors(path):
-    """Tensors by name, as arrays of floats."""
-    data = Path(path).read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header.pop("__metadata__", None)
-    start = 8 + length
-    return {
-        name: array("f", data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]])
-        for name, entry in header.items()
-    }
 
 
 class Run:
@@ -123,10 +112,10 @@ class MpirunTrain(unittest.TestCase):
     def test_every_gradient_of_step_1_by_name(self):
         # Sums of B terms in f32, in another order: sqrt(B) units in the last place, times a few.
         bound = 4 * BATCH**0.5 * 2**-24
-        want = read_safetensors(self.runs[1].gradients_file)
+        want = read_floats(self.runs[1].gradients_file)
         self.assertEqual(len(want), 10)
         for ranks in (2, 3, 4):
-            got = read_safetensors(self.runs[ranks].gradients_file)
+            got = read_floats(self.runs[ranks].gradients_file)
             self.assertEqual(set(got), set(want))
             for name, values in want.items():
                 largest = max(abs(v) for v in values)
@@ -136,13 +125,13 @@ class MpirunTrain(unittest.TestCase):
 
     def test_pipelines_give_what_one_rank_gives(self):
         want = self.runs[1]
-        gradients = read_safetensors(want.gradients_file)
+        gradients = read_floats(want.gradients_file)
         bound = 4 * BATCH**0.5 * 2**-24
         for name, run in self.pipelines.items():
             self.assertEqual(run.process.returncode, 0, f"{name}: {run.process.stderr}")
             for step, (got, loss) in enumerate(zip(run.losses(), want.losses(), strict=True)):
                 self.assertLess(abs(got / loss - 1), 1e-6 if step == 0 else 1e-5, f"{name}: {step}")
-            got = read_safetensors(run.gradients_file)
+            got = read_floats(run.gradients_file)
             self.assertEqual(set(got), set(gradients), name)
             for tensor, values in gradients.items():
                 largest = max(abs(v) for v in values)
