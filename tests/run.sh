@@ -99,12 +99,12 @@ for name in "${parts[@]}"; do
     mpich) part "build against MPICH" 1 build mpich comm_tests mpi_suite ;;
     test)
       part "data: digits" 1 deploy/data.sh digits
-      part "tests, cpu-only" 7 run_tests cpu-only
-      part "tests, asan and ubsan" 3 run_tests asan -R '^(core|comm|parallel|launcher|emulator)$' -j "$jobs"
-      part "tests, CUDA build" 2 run_tests cuda -R '^(core|comm|parallel)$' -j "$jobs"
+      part "tests, cpu-only" 6 run_tests cpu-only
+      part "tests, asan and ubsan" 6 run_tests asan -R '^(core|comm|parallel|launcher|emulator)$' -j "$jobs"
+      part "tests, CUDA build" 1 run_tests cuda -R '^(core|comm|parallel)$' -j "$jobs"
       part "communicators on MPICH" 1 run_tests mpich -R '^comm'
       ;;
-    fuzz) part "parsers under a fuzzer" 4 tests/fuzz/run.sh short ;;
+    fuzz) part "parsers under a fuzzer" 3 tests/fuzz/run.sh short ;;
     install) part "install, outside project" 1 install_and_use ;;
     *) printf 'tests/run.sh: no part %s; setup cuda cpu asan mpich test fuzz install\n' "$name" >&2; exit 64 ;;
   esac

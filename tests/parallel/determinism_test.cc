@@ -11,6 +11,7 @@
 #include "parallel/plan_training.h"
 #include "tests/parallel/layout_nets.h"
 #include "tests/support/ranks.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/whole_state.h"
 
 namespace trireme::parallel {
@@ -155,12 +156,6 @@ double difference(const Tensors& a, const Tensors& b) {
   return most;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // thirty times as slow, and no other code in most layouts
-#else
-constexpr bool kSanitized = false;
-#endif
-
 // GPT in every layout that fits, the others in every third; in every one if TRIREME_LAYOUTS is set:
 // the campaign.
 std::vector<Case> cases() {
@@ -182,7 +177,7 @@ std::vector<Case> cases() {
   if (std::getenv("TRIREME_LAYOUTS") != nullptr) return all;
   int number = 0;
   std::erase_if(all, [&](const Case& c) { return c.net != test::kGpt && number++ % 3 != 0; });
-  if (kSanitized) std::erase_if(all, [&](const Case&) { return number++ % 8 != 0; });
+  if (test::kSanitized) std::erase_if(all, [&](const Case&) { return number++ % 8 != 0; });
   return all;
 }
 

@@ -15,6 +15,7 @@
 #include "parallel/plan_training.h"
 #include "tests/parallel/layout_nets.h"
 #include "tests/support/ranks.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/whole_state.h"
 
 namespace trireme::parallel {
@@ -295,7 +296,7 @@ TEST_P(Layouts, EqualOneRank) {
 // TRIREME_LAYOUTS=all: every one that can be in f32, for the campaign.
 std::vector<Case> wanted() {
   const char* text = std::getenv("TRIREME_LAYOUTS");
-  return text && std::string(text) == "all" ? all_possible() : chosen(64);
+  return text && std::string(text) == "all" ? all_possible() : chosen(test::kSanitized ? 16 : 64);
 }
 
 INSTANTIATE_TEST_SUITE_P(Pairwise, Layouts, ::testing::ValuesIn(wanted()), [](const auto& info) {
