@@ -84,9 +84,9 @@ class CpuDevice : public Device {
   void* allocate(int64_t bytes) override {
     const int64_t rounded = (bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
     const bool large = rounded >= 4 * kLargePageBytes;
-    void* memory = std::aligned_alloc(large ? kLargePageBytes : kPageBytes,
-                                      static_cast<size_t>(rounded));
-    if (!memory) {
+    void* memory = nullptr;
+    if (::posix_memalign(&memory, static_cast<size_t>(large ? kLargePageBytes : kPageBytes),
+                         static_cast<size_t>(rounded)) != 0) {
       const int64_t free_bytes = static_cast<int64_t>(sysconf(_SC_AVPHYS_PAGES)) * kPageBytes;
       throw SystemError(
           fmt::format("[cpu] cannot allocate {} bytes of memory, {} are free", bytes, free_bytes));
