@@ -158,6 +158,8 @@ double transfer_seconds(const DeviceModel& device, CollectiveKind kind, int64_t 
     case CollectiveKind::kRecv:
       break;
   }
+  if (const LinkModel& own = device.messages; group.nodes <= 1 && own.bytes_per_second > 0)
+    return static_cast<double>(bytes) / own.bytes_per_second + own.latency_seconds;
   return moving + link.latency_seconds;
 }
 

@@ -49,6 +49,9 @@ struct DeviceModel {
   double op_seconds = 0;        // to start one kernel
   int ranks_per_node = 1;
   LinkModel inside, between;  // links of one rank, within and between nodes
+  // Of sends and receives within a node, if they have one of their own: on CPUs the sender computes
+  // meanwhile, and its comm thread moves a message only now and then.
+  LinkModel messages;
   // The share of a transfer that computing does not feel. CPUs without a core to spare for
   // communication have 0: what the comm thread copies and adds, the compute thread waits for.
   double hidden_share = 1;
@@ -82,7 +85,7 @@ struct GroupShape {
 //   reduce_scatter, all_gather     (n-1) bytes / B + ceil(log2 n) L
 //   all_to_all                     (n-1) bytes / B + (n-1) L
 //   broadcast                      bytes / B + ceil(log2 n) L
-//   send, recv                     bytes / B + L
+//   send, recv                     bytes / B + L, within a node of DeviceModel::messages
 // Between nodes a group has the network links of all its members on a node.
 double transfer_seconds(const DeviceModel& device, CollectiveKind kind, int64_t bytes,
                         const GroupShape& group);

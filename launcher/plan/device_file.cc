@@ -29,6 +29,8 @@ void visit(Archive&& archive, Model& device) {
   archive("inside_bytes_per_second", device.inside.bytes_per_second);
   archive("between_latency_seconds", device.between.latency_seconds);
   archive("between_bytes_per_second", device.between.bytes_per_second);
+  archive("messages_latency_seconds", device.messages.latency_seconds);
+  archive("messages_bytes_per_second", device.messages.bytes_per_second);
   archive("hidden_share", device.hidden_share);
 }
 
@@ -41,6 +43,8 @@ void check_rates(const std::string& path, const core::DeviceModel& device) {
   positive("bytes_per_second", device.bytes_per_second);
   positive("inside_bytes_per_second", device.inside.bytes_per_second);
   positive("between_bytes_per_second", device.between.bytes_per_second);
+  if (device.messages.bytes_per_second != 0)
+    positive("messages_bytes_per_second", device.messages.bytes_per_second);
   positive("ranks_per_node", device.ranks_per_node);
   for (const auto& [type, samples] : device.ops)
     for (const core::OpSample& sample : samples) positive(type.c_str(), sample.seconds);

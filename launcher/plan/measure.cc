@@ -309,6 +309,39 @@ core::LinkModel time_links(comm::Communicator& group, const core::LinkModel& oth
   return {small / (2 * levels), moved / std::max(large - small, 1e-9)};
 }
 
+core::LinkModel time_messages(comm::Communicator& group, core::Device& device) {
+  constexpr int kRuns = 15;
+  constexpr double kComputing = 0.02;  // seconds
+  const bool sends = group.rank() % 2 == 0 && group.rank() + 1 < group.size();
+  const bool receives = group.rank() % 2 == 1;
+  const auto seconds_of = [&](int64_t elements) {
+    std::vector<float> values(static_cast<size_t>(elements));
+    std::vector<double> runs(1);
+    for (int i = 0; i < kRuns; ++i) {
+      comm::barrier(group);
+      const double begin = seconds_now();
+      if (sends) {
+        const core::Stream stream = device.stream(StreamRole::kSendDown);
+        group.send(std::span<const float>(values), group.rank() + 1, stream);
+        while (seconds_now() < begin + kComputing) continue;
+        device.synchronize(stream);
+      } else if (receives) {
+        const core::Stream stream = device.stream(StreamRole::kReceiveDown);
+        group.recv(std::span(values), group.rank() - 1, stream);
+        device.synchronize(stream);
+        runs.push_back(seconds_now() - begin);
+      }
+    }
+    std::vector<double> slowest{median(runs)};
+    group.all_reduce(std::span(slowest), core::ReduceOp::kMax);
+    return slowest[0];
+  };
+  if (group.size() == 1) return {};
+  constexpr int64_t kLarge = int64_t{1} << 18;  // elements
+  const double small = seconds_of(1), large = seconds_of(kLarge);
+  return {small, kLarge * core::size_of(core::DType::kF32) / std::max(large - small, 1e-9)};
+}
+
 core::DeviceModel measure_machine(core::Device& device, comm::Communicator& group,
                                   const std::function<void(const std::string&)>& progress) {
   core::DeviceModel model = core::find_device("cpu");
@@ -331,6 +364,7 @@ core::DeviceModel measure_machine(core::Device& device, comm::Communicator& grou
   comm::barrier(group);
   time_updates(device, model);
   model.inside = model.between = time_links(group, model.inside);
+  model.messages = time_messages(group, device);
   fit_rates(model);
   return model;
 }

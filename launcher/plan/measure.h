@@ -24,6 +24,10 @@ void time_updates(core::Device& device, core::DeviceModel& model);
 // Collective. A group of one leaves the link as it is.
 core::LinkModel time_links(comm::Communicator& group, const core::LinkModel& otherwise);
 
+// The same of messages between neighbours, whose receiver waits while the sender computes, as stages
+// of a pipeline do. Of a group of one: none.
+core::LinkModel time_messages(comm::Communicator& group, core::Device& device);
+
 // All of it, about half a minute: reference networks of several sizes, updates, links. Collective:
 // every rank computes at the same time, as in a run. `progress` is told what comes next.
 core::DeviceModel measure_machine(core::Device& device, comm::Communicator& group,

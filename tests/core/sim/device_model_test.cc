@@ -81,6 +81,16 @@ TEST(DeviceModel, TransfersAreTheFormulas) {
   EXPECT_DOUBLE_EQ(transfer_seconds(device, K::kAllReduce, 640, {8, 2}), 1.75 * 20 + 6 * 1);
 }
 
+TEST(DeviceModel, MessagesWithinANodeMayHaveALinkOfTheirOwn) {
+  DeviceModel device = simple();
+  device.messages = {3, 16};
+  using K = CollectiveKind;
+  EXPECT_DOUBLE_EQ(transfer_seconds(device, K::kSend, 64, {2, 1}), 7);
+  EXPECT_DOUBLE_EQ(transfer_seconds(device, K::kRecv, 64, {4, 1}), 7);
+  EXPECT_DOUBLE_EQ(transfer_seconds(device, K::kSend, 64, {2, 2}), 9);
+  EXPECT_DOUBLE_EQ(transfer_seconds(device, K::kAllReduce, 640, {4, 1}), 1.5 * 10 + 4 * 0.25);
+}
+
 TEST(DeviceModel, KnownDevices) {
   EXPECT_EQ(find_device("H100").kind, DeviceKind::kCuda);
   for (const DeviceModel& device : known_devices()) {
