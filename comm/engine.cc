@@ -32,12 +32,12 @@ void ask_for_short_slices() {
     uint32_t priority;
     uint64_t runtime_ns, deadline_ns, period_ns;
   } attributes{};
-  const auto self = 0;
-  if (::syscall(SYS_sched_getattr, self, &attributes, sizeof attributes, 0) != 0) return;
+  constexpr int kSelf = 0;
+  if (::syscall(SYS_sched_getattr, kSelf, &attributes, sizeof attributes, 0) != 0) return;
   constexpr uint32_t kNormal = 0;  // SCHED_OTHER
   if (attributes.policy != kNormal) return;
   attributes.runtime_ns = 100'000;
-  ::syscall(SYS_sched_setattr, self, &attributes, 0);
+  ::syscall(SYS_sched_setattr, kSelf, &attributes, 0);
 }
 
 }  // namespace
