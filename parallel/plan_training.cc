@@ -93,6 +93,7 @@ void plan_update(const Graph& graph, const DataSharding& sharding, const Mesh& m
                  const TrainingOptions& options, core::SessionPlan& plan) {
   plan.sharding = sharding.state();
   plan.optimizer = options.optimizer;
+  plan.average = options.average;
   plan.ranges =
       sharding.update_ranges(core::update_ranges(plan.layout, options.optimizer, options.groups));
   plan.control = control_options(graph, options);
@@ -326,12 +327,13 @@ class Composer {
   Ties ties_;
 };
 
-// f32 that a rank holds for each of its parameters: the parameter, its gradient, its moments.
+// f32 that a rank holds for each of its parameters: itself, its gradient, what updates keep.
 double copies_of_parameters(const Mesh& mesh, const TrainingOptions& options) {
   const double shared = 1.0 / mesh.size(Axis::kData);
   const int zero = options.zero;
   return (zero >= 3 ? shared : 1) + (zero >= 2 ? shared : 1) +
-         core::moment_count(options.optimizer) * (zero >= 1 ? shared : 1);
+         std::ssize(core::kept_buffers(options.optimizer, options.average.has_value())) *
+             (zero >= 1 ? shared : 1);
 }
 
 PartitionOptions::Recompute recompute_of(const TrainingOptions& options) {

@@ -29,6 +29,7 @@ struct TrainingOptions {
   int64_t eval_micro_batch = 0;
   int eval_micro_batches = 0;  // of one rank in a pass
   core::OptimizerOptions optimizer;
+  std::optional<core::AverageOptions> average;  // of the parameters
   core::Schedule schedule;
   float clip_norm = 0;
   std::vector<core::ParameterGroup> groups;

@@ -157,6 +157,12 @@ std::unique_ptr<UpdateKernel> make_cuda_update_kernel(const OptimizerOptions&,
   throw_no_cuda("optimizer");
 }
 
+std::unique_ptr<UpdateKernel> make_cuda_average_kernel(const AverageOptions&,
+                                                       std::span<const UpdateRange>,
+                                                       const KernelContext&) {
+  throw_no_cuda("optimizer");
+}
+
 std::unique_ptr<NormKernel> make_cuda_norm_kernel(int64_t, const KernelContext&) {
   throw_no_cuda("optimizer");
 }

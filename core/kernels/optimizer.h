@@ -79,6 +79,17 @@ TRIREME_HOST_DEVICE float adam_element(const AdamRule& rule, float p, float grad
   return kept - rule.step_size * (m / denominator);
 }
 
+// Of the newest parameters in their average: see AverageOptions. `step` counts this update.
+TRIREME_HOST_DEVICE float average_weight(const AverageOptions& options, const StepState& step) {
+  const float newest = 9.0f / (static_cast<float>(step.applied_steps) + 8.0f);
+  return newest > 1.0f - options.decay ? newest : 1.0f - options.decay;
+}
+
+// An average that is 0 becomes `p` itself with weight 1.
+TRIREME_HOST_DEVICE float average_element(float weight, float average, float p) {
+  return average + weight * (p - average);
+}
+
 // The gradient's norm is summed in blocks of this many elements.
 constexpr int64_t kNormBlock = 4096;
 

@@ -66,6 +66,23 @@ std::unique_ptr<UpdateKernel> make_update_kernel(DeviceKind device, const Optimi
                     options);
 }
 
+AverageKernel::AverageKernel(DeviceKind device, const AverageOptions& options,
+                             std::span<const UpdateRange> ranges, const KernelContext& context) {
+  std::vector<UpdateRange> averaged = checked(ranges);
+  for (UpdateRange& range : averaged) {
+    range.begin += range.moment_shift;
+    range.end += range.moment_shift;
+    range.gradient_shift = -range.moment_shift;
+  }
+  update_ = device == DeviceKind::kCuda ? make_cuda_average_kernel(options, averaged, context)
+                                        : make_cpu_average_kernel(options, averaged, context);
+}
+
+void AverageKernel::run(const float* parameters, float* averages, const StepState* step,
+                        Stream stream) const {
+  update_->run({.parameters = averages, .gradients = parameters, .step = step, .stream = stream});
+}
+
 std::unique_ptr<NormKernel> make_norm_kernel(DeviceKind device, int64_t elements,
                                              const KernelContext& context) {
   return device == DeviceKind::kCuda ? make_cuda_norm_kernel(elements, context)

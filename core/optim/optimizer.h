@@ -1,10 +1,11 @@
 // Updates of flat parameter buffers: one pass over a table of ranges, predicated on the device.
 //
-// A step ends with three kernels over flat f32 buffers:
+// A step ends with kernels over flat f32 buffers:
 //   1. gradient_norm   sum of squares of the gradients, in fixed 4,096-element blocks, in double
 //   2. step_control    reads the all-reduced control vector and that sum; writes StepState:
 //                      learning rate, multiplier (nominal / count / loss scale x clip), apply
 //   3. update          parameters and moments, if StepState::apply
+//   4. average         the parameters' moving average, likewise, where a run keeps one
 //
 // Sources: Sutskever et al., On the importance of initialization and momentum (2013), for Nesterov
 // in PyTorch's form; Kingma and Ba, Adam (2015); Loshchilov and Hutter, AdamW (2019).
@@ -114,6 +115,28 @@ struct ControlOptions {
   float loss_scale = 1;        // that backward was seeded with, for good
   LossScaling scaling;         // of f16 operands, by itself
   float beta1 = 0, beta2 = 0;  // of Adam; 0 otherwise
+};
+
+// A moving average of the parameters, in f32. After update number t = 1, 2, ... the newest count
+// with weight max(1 - decay, 9 / (t + 8)): the average starts as the parameters after the first
+// update, reaches back over about a ninth of the updates so far, and over 1 / (1 - decay) updates
+// at most. That is the rule of TensorFlow's ExponentialMovingAverage with num_updates = t - 2.
+struct AverageOptions {
+  float decay = 0.999f;  // in (0, 1)
+
+  bool operator==(const AverageOptions&) const = default;
+};
+
+// Averages lie as moments do: `ranges` are those of the update.
+class AverageKernel {
+ public:
+  AverageKernel(DeviceKind device, const AverageOptions& options,
+                std::span<const UpdateRange> ranges, const KernelContext& context);
+  // After the update. Leaves the averages as they are unless step->apply.
+  void run(const float* parameters, float* averages, const StepState* step, Stream stream) const;
+
+ private:
+  std::unique_ptr<UpdateKernel> update_;  // of the averages, by the parameters
 };
 
 // Writes StepState from control[1] (the exact count of loss 0) and the sum of squares. A count of

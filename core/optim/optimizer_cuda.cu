@@ -51,6 +51,20 @@ struct AdamUpdate {
   }
 };
 
+// p are the averages, g the parameters.
+struct AverageUpdate {
+  static constexpr int kMoments = 0;
+  using Rule = float;  // the newest parameters' weight
+  AverageOptions options;
+
+  __device__ Rule rule(const UpdateRange&, const StepState& step) const {
+    return average_weight(options, step);
+  }
+  __device__ float element(Rule weight, float average, float p, float&, float&) const {
+    return average_element(weight, average, p);
+  }
+};
+
 struct Buffers {
   float* p;
   const float* g;
@@ -215,6 +229,12 @@ std::unique_ptr<UpdateKernel> make_cuda_update_kernel(const OptimizerOptions& op
   if (moment_count(options) == 0)
     return std::make_unique<CudaUpdateKernel<SgdUpdate>>(SgdUpdate{sgd}, ranges);
   return std::make_unique<CudaUpdateKernel<MomentumUpdate>>(MomentumUpdate{sgd}, ranges);
+}
+
+std::unique_ptr<UpdateKernel> make_cuda_average_kernel(const AverageOptions& options,
+                                                       std::span<const UpdateRange> ranges,
+                                                       const KernelContext&) {
+  return std::make_unique<CudaUpdateKernel<AverageUpdate>>(AverageUpdate{options}, ranges);
 }
 
 std::unique_ptr<NormKernel> make_cuda_norm_kernel(int64_t elements, const KernelContext&) {

@@ -121,7 +121,7 @@ enum class InstructionKind : uint8_t {
   kZero,        // fill zeroed range `index`
   kNorm,        // sum of squares of the gradients
   kControl,     // learning rate, multiplier and the apply flag
-  kUpdate,      // parameters and moments, if the apply flag is set
+  kUpdate,      // parameters and what updates keep, if the apply flag is set
 };
 
 // When a kernel that accumulates adds to what its outputs hold.

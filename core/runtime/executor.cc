@@ -214,6 +214,8 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
       case InstructionKind::kUpdate:
         tools_.update->run({flat(Arena::kParameters), flat(Arena::kGradients), tools_.moment1,
                             tools_.moment2, step_, compute});
+        if (tools_.average)
+          tools_.average->run(flat(Arena::kParameters), tools_.averages, step_, compute);
         break;
     }
   }

@@ -31,9 +31,11 @@ struct UpdateTools {
   int64_t* exact_sum = nullptr;           // on the device; of exact_norm
   ControlKernel* control = nullptr;
   UpdateKernel* update = nullptr;
-  double* sum_of_squares = nullptr;  // on the device
+  const AverageKernel* average = nullptr;  // after the update, where the run keeps an average
+  double* sum_of_squares = nullptr;        // on the device
   float* moment1 = nullptr;
   float* moment2 = nullptr;
+  float* averages = nullptr;
 };
 
 using ArenaBases = std::array<void*, kArenas>;

@@ -7,6 +7,14 @@
 
 namespace trireme::core {
 
+std::vector<StateBuffer> kept_buffers(const OptimizerOptions& optimizer, bool averaged) {
+  std::vector<StateBuffer> kept;
+  if (moment_count(optimizer) > 0) kept.push_back(StateBuffer::kMoment1);
+  if (moment_count(optimizer) > 1) kept.push_back(StateBuffer::kMoment2);
+  if (averaged) kept.push_back(StateBuffer::kAverage);
+  return kept;
+}
+
 bool StateSharding::splits(StateBuffer buffer) const {
   switch (buffer) {
     case StateBuffer::kParameters:
@@ -32,33 +40,25 @@ int64_t state_elements(const FlatLayout& layout, const StateSharding& sharding, 
 }
 
 FlatState::FlatState(Device& device, const FlatLayout& layout, const StateSharding& sharding,
-                     int moments)
+                     std::span<const StateBuffer> kept)
     : device_(device), layout_(layout), sharding_(sharding) {
   const auto add = [&](StateBuffer which) {
-    buffers_.emplace_back(device, state_elements(layout, sharding, which) * size_of(DType::kF32));
+    buffers_.emplace(
+        which, Buffer(device, state_elements(layout, sharding, which) * size_of(DType::kF32)));
   };
   add(StateBuffer::kParameters);
   add(StateBuffer::kGradients);
-  for (int i = 0; i < moments; ++i) add(StateBuffer::kMoment1);
-}
-
-const Buffer& FlatState::buffer(StateBuffer which) const {
-  if (which == StateBuffer::kParameters) return buffers_[0];
-  if (which == StateBuffer::kGradients) return buffers_[1];
-  const int moment = which == StateBuffer::kMoment1 ? 0 : 1;
-  ensure(moment < moments(), "the optimizer has this moment");
-  return buffers_[kMoments + moment];
+  for (StateBuffer which : kept) add(which);
 }
 
 float* FlatState::data(StateBuffer which) const {
-  const bool moment = which == StateBuffer::kMoment1 || which == StateBuffer::kMoment2;
-  if (moment && (which == StateBuffer::kMoment1 ? 0 : 1) >= moments()) return nullptr;
-  return static_cast<float*>(buffer(which).data());
+  const auto found = buffers_.find(which);
+  return found == buffers_.end() ? nullptr : static_cast<float*>(found->second.data());
 }
 
 int64_t FlatState::bytes() const {
   int64_t total = 0;
-  for (const Buffer& buffer : buffers_) total += buffer.bytes();
+  for (const auto& [which, buffer] : buffers_) total += buffer.bytes();
   return total;
 }
 
@@ -78,7 +78,8 @@ std::vector<ShardMap::Piece> FlatState::held(const StateRange& range) const {
 
 void FlatState::read(const StateRange& range, float* out) const {
   const Stream compute = device_.stream(StreamRole::kCompute);
-  const auto* from = static_cast<const float*>(buffer(range.buffer).data());
+  const float* from = data(range.buffer);
+  ensure(from != nullptr, "the run keeps what is read");
   int64_t copied = 0;
   for (const ShardMap::Piece& piece : held(range)) {
     device_.copy_out(out + copied, from + piece.range.begin + piece.shift,
@@ -91,9 +92,11 @@ void FlatState::read(const StateRange& range, float* out) const {
 
 void FlatState::write(const StateRange& range, std::span<const float> values) {
   ensure(range.elements == static_cast<int64_t>(values.size()), "a value for each element");
+  float* to = data(range.buffer);
+  ensure(to != nullptr, "the run keeps what is written");
   const Stream compute = device_.stream(StreamRole::kCompute);
   for (const ShardMap::Piece& piece : held(range))
-    device_.copy_in(data(range.buffer) + piece.range.begin + piece.shift,
+    device_.copy_in(to + piece.range.begin + piece.shift,
                     values.data() + (piece.range.begin - range.first),
                     piece.range.elements() * size_of(DType::kF32), compute);
   device_.synchronize(compute);

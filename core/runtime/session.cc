@@ -25,7 +25,7 @@ int64_t sums_of(const Graph& graph) {
 // One set of arenas for all programs.
 struct Session::Arenas {
   Arenas(Device& device, const SessionPlan& plan)
-      : state(device, plan.layout, plan.sharding, moment_count(plan.optimizer)),
+      : state(device, plan.layout, plan.sharding, plan.kept()),
         slots(device, largest(plan, &Program::slot_bytes)),
         scratch(device, largest(plan, &Program::scratch_bytes)),
         gathered(device, largest(plan, &Program::gathered_bytes)),
@@ -74,14 +74,17 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
               : make_norm_kernel(device.kind(), plan_.layout.trained_elements, context);
   control_ = make_control_kernel(device.kind(), plan_.control, context);
   update_ = make_update_kernel(device.kind(), plan_.optimizer, plan_.ranges, context);
+  if (plan_.average) average_.emplace(device.kind(), *plan_.average, plan_.ranges, context);
   const UpdateTools tools{.norm = norm_.get(),
                           .exact_norm = exact_norm_.get(),
                           .exact_sum = arenas_->exact_sum_of_squares(plan_.train),
                           .control = control_.get(),
                           .update = update_.get(),
+                          .average = average_ ? &*average_ : nullptr,
                           .sum_of_squares = static_cast<double*>(arenas_->sum_of_squares.data()),
                           .moment1 = arenas_->state.data(StateBuffer::kMoment1),
-                          .moment2 = arenas_->state.data(StateBuffer::kMoment2)};
+                          .moment2 = arenas_->state.data(StateBuffer::kMoment2),
+                          .averages = arenas_->state.data(StateBuffer::kAverage)};
   auto* step = static_cast<StepState*>(arenas_->step.data());
   train_ = std::make_unique<Executor>(plan_.train, device, transport, plan_.seed, arenas_->bases(),
                                       step, plan_.sample_offset, tools);
@@ -192,8 +195,6 @@ void Session::set_parameter(const std::string& name, std::span<const float> valu
     fail("[parameters] '{}' has {} elements, got {}", name, parameter.elements, values.size());
   write_state({StateBuffer::kParameters, parameter.offset, parameter.elements}, values);
 }
-
-int Session::moments() const { return arenas_->state.moments(); }
 
 std::vector<ElementRange> Session::held(const StateRange& range) const {
   std::vector<ElementRange> ranges;

@@ -19,6 +19,7 @@ struct SessionPlan {
   std::optional<Program> eval;  // of the same parameters
   FlatLayout layout;
   OptimizerOptions optimizer;
+  std::optional<AverageOptions> average;  // of the parameters
   StateSharding sharding;
   // The parameters of all ranks, in the same order on each; `layout` has this rank's.
   std::vector<WholeParameter> whole;
@@ -32,6 +33,9 @@ struct SessionPlan {
   int64_t sample_offset = 0;  // this rank's first row in the global batch
   int blocks = 0;             // of this rank, that recomputing would save memory in
   int recomputed_blocks = 0;  // of those, that `train` computes again in backward
+
+  // With the parameters, what a checkpoint holds.
+  std::vector<StateBuffer> kept() const { return kept_buffers(optimizer, average.has_value()); }
 };
 
 // What a rank tells all others with a training step; each is summed over the ranks, so that what is
@@ -96,8 +100,6 @@ class Session {
   // The whole flat parameter buffer, padding included.
   std::vector<float> parameters() const;
 
-  // What a checkpoint holds: parameters, and as many moments as the optimizer has.
-  int moments() const;
   // The parts of a range that this rank holds.
   std::vector<ElementRange> held(const StateRange& range) const;
   // Host copies of the ranges, one after the other. `out` has room for all of their elements.
@@ -127,6 +129,7 @@ class Session {
   std::unique_ptr<ExactNormKernel> exact_norm_;
   std::unique_ptr<ControlKernel> control_;
   std::unique_ptr<UpdateKernel> update_;
+  std::optional<AverageKernel> average_;
   std::unique_ptr<Executor> train_;
   std::unique_ptr<Executor> eval_;
   StepState* host_step_ = nullptr;        // pinned; what the host writes and reads of the device's

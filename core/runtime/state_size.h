@@ -5,7 +5,7 @@
 
 namespace trireme::core {
 
-// Elements of a buffer that one rank allocates; of one moment, whether the optimizer has it or not.
+// Elements of a buffer that one rank allocates; whether the run has it or not.
 int64_t state_elements(const FlatLayout& layout, const StateSharding& sharding, StateBuffer which);
 
 }  // namespace trireme::core

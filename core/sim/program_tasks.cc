@@ -205,8 +205,8 @@ ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
     seconds.carries.push_back(planned.levels.empty() ? 0 : 2 * addition(planned.elements));
   seconds.norm = work_seconds(device, "norm", {.bytes = size.normed * f32});
   seconds.control = device.op_seconds;
-  seconds.update =
-      work_seconds(device, "update", {.bytes = size.updated * f32 * (3 + 2 * size.moments)});
+  const int touched = 3 + 2 * size.moments + (size.averaged ? 3 : 0);  // f32 of each element
+  seconds.update = work_seconds(device, "update", {.bytes = size.updated * f32 * touched});
   return seconds;
 }
 

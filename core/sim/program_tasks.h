@@ -13,10 +13,11 @@
 
 namespace trireme::core {
 
-// `updated` elements with `moments` moments each, `normed` elements in the norm.
+// `updated` elements with `moments` moments each and perhaps an average, `normed` in the norm.
 struct UpdateSize {
   int64_t updated = 0, normed = 0;
   int moments = 0;
+  bool averaged = false;
 };
 ProgramSeconds seconds_of(const Program& program, const UpdateSize& size,
                           const DeviceModel& device);

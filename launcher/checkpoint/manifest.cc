@@ -136,7 +136,7 @@ class FromProtobuf {
   }
 
   TensorSpec tensor(const checkpoint::Tensor& from) const {
-    if (from.role() < checkpoint::PARAMETER || from.role() > checkpoint::STATE)
+    if (from.role() < checkpoint::PARAMETER || from.role() > checkpoint::AVERAGE)
       refuse(where_, "a tensor has the unknown role {}", static_cast<int>(from.role()));
     if (from.dtype() != checkpoint::F32)
       refuse(where_, "a tensor has the unknown dtype {}", static_cast<int>(from.dtype()));

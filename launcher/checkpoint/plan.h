@@ -15,10 +15,10 @@
 
 namespace trireme::launcher {
 
-enum class TensorRole : uint8_t { kParameter, kMoment1, kMoment2, kState };
+enum class TensorRole : uint8_t { kParameter, kMoment1, kMoment2, kState, kAverage };
 
 constexpr std::string_view name_of(TensorRole role) {
-  constexpr std::string_view kNames[] = {"parameter", "moment1", "moment2", "state"};
+  constexpr std::string_view kNames[] = {"parameter", "moment1", "moment2", "state", "average"};
   return kNames[static_cast<int>(role)];
 }
 

@@ -28,7 +28,7 @@ void check_name(const std::string& name, size_t index, const std::string& where)
 
 void check_tensor(const TensorSpec& tensor, size_t index, const std::string& where) {
   check_name(tensor.name, index, where);
-  if (tensor.role < TensorRole::kParameter || tensor.role > TensorRole::kState)
+  if (tensor.role < TensorRole::kParameter || tensor.role > TensorRole::kAverage)
     refuse(where, "tensor '{}' has the unknown role {}", tensor.name,
            static_cast<int>(tensor.role));
   if (tensor.dtype != core::DType::kF32)

@@ -67,8 +67,8 @@ void check_layout(const std::vector<TensorSpec>& tensors, const WriterLayout& la
 }
 
 bool is_sharded(TensorRole role, int zero) {
-  const bool moment = role == TensorRole::kMoment1 || role == TensorRole::kMoment2;
-  return zero >= 3 || (zero >= 1 && moment);
+  const bool kept_by_updates = role != TensorRole::kParameter && role != TensorRole::kState;
+  return zero >= 3 || (zero >= 1 && kept_by_updates);
 }
 
 }  // namespace

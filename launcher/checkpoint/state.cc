@@ -10,12 +10,26 @@ namespace {
 
 constexpr int64_t kChunkElements = int64_t{4} << 20;
 
-constexpr TensorRole kRoles[] = {TensorRole::kParameter, TensorRole::kMoment1,
-                                 TensorRole::kMoment2};
+constexpr std::pair<core::StateBuffer, TensorRole> kRoles[] = {
+    {core::StateBuffer::kParameters, TensorRole::kParameter},
+    {core::StateBuffer::kMoment1, TensorRole::kMoment1},
+    {core::StateBuffer::kMoment2, TensorRole::kMoment2},
+    {core::StateBuffer::kAverage, TensorRole::kAverage}};
+
+TensorRole role_of(core::StateBuffer buffer) {
+  return std::ranges::find(kRoles, buffer, &std::pair<core::StateBuffer, TensorRole>::first)
+      ->second;
+}
 
 core::StateBuffer buffer_of(TensorRole role) {
-  ensure(role != TensorRole::kState, "a tensor of the flat buffers");
-  return static_cast<core::StateBuffer>(role);
+  return std::ranges::find(kRoles, role, &std::pair<core::StateBuffer, TensorRole>::second)->first;
+}
+
+// Those of a checkpoint.
+std::vector<core::StateBuffer> saved_buffers(const core::SessionPlan& plan) {
+  std::vector<core::StateBuffer> buffers = plan.kept();
+  buffers.insert(buffers.begin(), core::StateBuffer::kParameters);
+  return buffers;
 }
 
 const TensorSpec* find(const std::vector<TensorSpec>& tensors, const TensorSpec& like) {
@@ -113,10 +127,11 @@ Piece piece_of(const int64_t* words) {
 
 std::vector<TensorSpec> state_tensors(const core::SessionPlan& plan) {
   std::vector<TensorSpec> tensors;
-  for (int i = 0; i <= core::moment_count(plan.optimizer); ++i)
+  for (const core::StateBuffer buffer : saved_buffers(plan))
     for (const core::WholeParameter& parameter : plan.whole)
-      if (i == 0 || parameter.trained)
-        tensors.push_back({.name = parameter.name, .role = kRoles[i], .shape = parameter.shape});
+      if (buffer == core::StateBuffer::kParameters || parameter.trained)
+        tensors.push_back(
+            {.name = parameter.name, .role = role_of(buffer), .shape = parameter.shape});
   return tensors;
 }
 
@@ -171,18 +186,18 @@ void check_same_tensors(const CheckpointReader& checkpoint,
   if (all > 3) differences.resize(3);
   fail(
       "{}: is of another job: it {}{}; train this one in another folder (--run-dir), or undo the "
-      "change of its model or optimizer",
+      "change of its model, optimizer or average",
       checkpoint.folder().string(), fmt::join(differences, "; "),
       all > 3 ? fmt::format("; and {} more", all - 3) : "");
 }
 
-void fill(core::Session& session, TensorRole role, const ReadTensor& read) {
+void fill(core::Session& session, core::StateBuffer buffer, const ReadTensor& read) {
   const std::vector<TensorSpec> tensors = state_tensors(session.plan());
   std::vector<float> values;
   for (const HeldBox& held : held_boxes(session)) {
     const TensorSpec& tensor = tensors[held.piece.tensor];
-    if (tensor.role != role) continue;
-    core::StateRange range{.buffer = held.range.buffer, .first = held.range.first};
+    if (held.range.buffer != buffer) continue;
+    core::StateRange range{.buffer = buffer, .first = held.range.first};
     for (int64_t begin = 0; begin < held.range.elements; begin += kChunkElements)
       for (const Box& box : boxes_of_range(held.piece.box, begin,
                                            std::min(held.range.elements, begin + kChunkElements))) {
@@ -195,23 +210,9 @@ void fill(core::Session& session, TensorRole role, const ReadTensor& read) {
   }
 }
 
-void load_parameters(CheckpointReader& checkpoint, core::Session& session) {
-  const std::vector<TensorSpec>& saved = checkpoint.manifest().plan.tensors;
-  fill(session, TensorRole::kParameter, [&](const TensorSpec& spec, const Box& box, float* out) {
-    const int tensor = checkpoint.find(spec.name, spec.role);
-    if (tensor < 0 || saved[tensor].shape != spec.shape)
-      throw InvalidArgument(
-          fmt::format("{}: the job's model has parameter '{}' {}, the checkpoint has {}",
-                      checkpoint.folder().string(), spec.name, spec.shape.str(),
-                      tensor < 0 ? "none of that name" : saved[tensor].shape.str()),
-          ExitCode::kBadCheckpoint);
-    checkpoint.read(tensor, box, out);
-  });
-}
-
 void load_state(CheckpointReader& checkpoint, core::Session& session) {
-  for (int role = 0; role <= session.moments(); ++role)
-    fill(session, kRoles[role], [&](const TensorSpec& spec, const Box& box, float* out) {
+  for (const core::StateBuffer buffer : saved_buffers(session.plan()))
+    fill(session, buffer, [&](const TensorSpec& spec, const Box& box, float* out) {
       checkpoint.read(checkpoint.find(spec.name, spec.role), box, out);
     });
 }

@@ -13,8 +13,8 @@
 
 namespace trireme::launcher {
 
-// The run's tensors, whoever holds them, in the same order on every rank: parameters, then the
-// moments of the trained ones.
+// The run's tensors, whoever holds them, in the same order on every rank: parameters, then what
+// updates keep of the trained ones.
 std::vector<TensorSpec> state_tensors(const core::SessionPlan& plan);
 
 struct HeldBox {
@@ -38,12 +38,8 @@ void check_same_tensors(const CheckpointReader& checkpoint, const std::vector<Te
 
 // Fills `out` with a box of a tensor, row-major.
 using ReadTensor = std::function<void(const TensorSpec& tensor, const Box& box, float* out)>;
-// Fills what this rank holds of the tensors of `role`, some MiB at a time.
-void fill(core::Session& session, TensorRole role, const ReadTensor& read);
-
-// Reads the parameters alone, for evaluation. Throws InvalidArgument (kBadCheckpoint) that names
-// the parameter if one is missing or of another shape, or for what load_state() throws.
-void load_parameters(CheckpointReader& checkpoint, core::Session& session);
+// Fills what this rank holds of the parameters, or of what updates keep, some MiB at a time.
+void fill(core::Session& session, core::StateBuffer buffer, const ReadTensor& read);
 
 // Reads what this rank holds of every tensor into the session. The counters are the caller's.
 // Throws InvalidArgument (kBadCheckpoint) for a block that is corrupt; the session's state is then

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "launcher/checkpoint/manifest.h"
+#include "launcher/eval/saved_weights.h"
 
 namespace trireme::launcher {
 
@@ -25,8 +26,8 @@ int reshard_checkpoint(const std::filesystem::path& checkpoint, const WriterLayo
                        const std::filesystem::path& out);
 
 // To a Hugging Face folder (launcher/export/export.h). The model's sizes are those of `job`; if
-// that is empty, of the job that the run folder around `checkpoint` keeps.
-int export_parameters(const std::filesystem::path& checkpoint, const std::filesystem::path& job,
+// that is empty, of the job that the run folder around the weights keeps.
+int export_parameters(const WeightsPlace& weights, const std::filesystem::path& job,
                       const std::filesystem::path& out, int64_t max_file_bytes);
 
 // From a Hugging Face folder (launcher/export/import.h); prints the model as a job has it. If `job`

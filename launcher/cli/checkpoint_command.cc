@@ -48,6 +48,8 @@ void add_exchange(CLI::App& checkpoint, CheckpointArguments& arguments) {
       ->required();
   out->add_option("OUT", arguments.other, kOut)->required();
   out->add_option("--job", arguments.job, "The job; default: the one kept in the run folder");
+  out->add_flag("--average", arguments.average,
+                "The moving average of the parameters, of a job with train.average");
   out->add_option("--max-file-mib", arguments.max_file_mib,
                   "Weights above so many MiB become several files; default: 5000")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
@@ -77,7 +79,7 @@ int run_checkpoint(const CLI::App& command, const CheckpointArguments& arguments
   if (command.got_subcommand("reshard"))
     return reshard_checkpoint(arguments.folder, arguments.layout, arguments.other);
   if (command.got_subcommand("export"))
-    return export_parameters(arguments.folder, arguments.job, arguments.other,
+    return export_parameters({arguments.folder, arguments.average}, arguments.job, arguments.other,
                              arguments.max_file_mib << 20);
   return import_parameters(arguments.folder, arguments.job, arguments.other);
 }

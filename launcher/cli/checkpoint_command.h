@@ -12,6 +12,7 @@ namespace trireme::launcher {
 struct CheckpointArguments {
   std::filesystem::path folder, other;  // the first word and the second
   std::filesystem::path job;            // of export and import; may be empty
+  bool average = false;                 // of export
   WriterLayout layout;                  // of reshard
   int64_t max_file_mib = 5000;          // of export
 };

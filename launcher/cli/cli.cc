@@ -24,7 +24,7 @@ using namespace launcher;
 struct CommandLine {
   JobArguments job;
   TrainArguments train;
-  std::filesystem::path checkpoint;
+  WeightsPlace weights;
   std::string help_path;
   PlanArguments plan;
   std::filesystem::path measure;  // of `doctor`
@@ -59,6 +59,15 @@ void add_device(CLI::App& command, CommandLine& line) {
                    "Let several ranks drive one GPU (to test; slow)");
 }
 
+void add_weights(CLI::App& command, CommandLine& line) {
+  command
+      .add_option("--checkpoint", line.weights.path,
+                  "A run folder, a checkpoint's folder or a .safetensors file")
+      ->required();
+  command.add_flag("--average", line.weights.average,
+                   "The moving average of the parameters, of a job with train.average");
+}
+
 void add_plan(CLI::App& app, CommandLine& line) {
   CLI::App* plan = app.add_subcommand(
       "plan", "Memory, communication and time of a run before it runs: no device, no MPI");
@@ -77,10 +86,7 @@ void add_generate(CLI::App& app, CommandLine& line) {
       app.add_subcommand("generate", "Go on from a prompt with a trained gpt or llama");
   add_job(*generate, line);
   add_device(*generate, line);
-  generate
-      ->add_option("--checkpoint", line.checkpoint,
-                   "A run folder, a checkpoint's folder or a .safetensors file")
-      ->required();
+  add_weights(*generate, line);
   GenerateArguments& arguments = line.generate;
   CLI::Option* prompt = generate->add_option("--prompt", arguments.prompt, "Text to go on from");
   generate
@@ -132,9 +138,7 @@ void add_commands(CLI::App& app, CommandLine& line) {
   CLI::App* eval = app.add_subcommand("eval", "Evaluate saved parameters on the job's eval data");
   add_job(*eval, line);
   add_device(*eval, line);
-  eval->add_option("--checkpoint", line.checkpoint,
-                   "A run folder, a checkpoint's folder or a .safetensors file")
-      ->required();
+  add_weights(*eval, line);
 
   CLI::App* validate =
       app.add_subcommand("validate", "Check a job: every error at once, no device");
@@ -216,12 +220,12 @@ int dispatch(const CLI::App& app, CommandLine& line, const Extensions& extension
   }
   if (app.got_subcommand("eval"))
     return run_on_world([&](comm::World& world) {
-      return evaluate({line.job, line.checkpoint, line.train.device, line.train.share_gpu},
-                      extensions, world);
+      return evaluate({line.job, line.weights, line.train.device, line.train.share_gpu}, extensions,
+                      world);
     });
   if (app.got_subcommand("generate")) {
     line.generate.job = line.job;
-    line.generate.checkpoint = line.checkpoint;
+    line.generate.weights = line.weights;
     line.generate.device = line.train.device;
     return run_on_world(
         [&](comm::World& world) { return generate(line.generate, extensions, world); });

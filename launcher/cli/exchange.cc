@@ -54,14 +54,14 @@ int reshard_checkpoint(const fs::path& checkpoint, const WriterLayout& layout,
   return 0;
 }
 
-int export_parameters(const fs::path& checkpoint, const fs::path& job, const fs::path& out,
+int export_parameters(const WeightsPlace& weights, const fs::path& job, const fs::path& out,
                       int64_t max_file_bytes) {
-  const fs::path described = job.empty() ? kept_job(checkpoint) : job;
+  const fs::path described = job.empty() ? kept_job(weights.path) : job;
   if (described.empty())
     fail("{}: lies in no run folder that keeps its job; say with --job what its model is",
-         checkpoint.string());
+         weights.path.string());
   const ExportReport report =
-      export_model(open_parameters(checkpoint), model_of_job(described), out, max_file_bytes);
+      export_model(open_parameters(weights), model_of_job(described), out, max_file_bytes);
   fmt::print("{}: {} tensors, {:.1f} MiB in {} file{}\n", out.string(), report.tensors,
              static_cast<double>(report.bytes) / (1 << 20), report.files,
              report.files == 1 ? "" : "s");

@@ -20,7 +20,7 @@ ExitCode evaluate(const EvalArguments& arguments, const Extensions& extensions,
   std::optional<Weights> weights;
   agree(world.communicator(), [&] {
     job = load_job(arguments.job.job, arguments.job.sets);
-    weights.emplace(arguments.checkpoint);
+    weights.emplace(arguments.weights);
     data = open_data(job.options.data, job.options.train.seed, extensions.datasets);
     if (!data.eval)
       fail("{}: has no evaluation data: add data.eval or data.validation_fraction",

@@ -1,18 +1,17 @@
 // `trireme eval`: saved parameters, judged on the job's evaluation data by any number of ranks.
 #pragma once
 
-#include <filesystem>
-
 #include "comm/world.h"
 #include "core/base/error.h"
 #include "launcher/cli/commands.h"
+#include "launcher/eval/saved_weights.h"
 #include "launcher/train/device_choice.h"
 
 namespace trireme::launcher {
 
 struct EvalArguments {
   JobArguments job;
-  std::filesystem::path checkpoint;  // a run folder, or a .safetensors file
+  WeightsPlace weights;
   DeviceRequest device = DeviceRequest::kAuto;
   bool share_gpu = false;
 };

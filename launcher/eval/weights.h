@@ -1,8 +1,6 @@
-// Saved parameters, wherever they lie: of a safetensors file, a run folder (its model, or else its
-// newest checkpoint) or a checkpoint's folder.
+// Saved weights, wherever they lie, into a model.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -11,6 +9,7 @@
 #include "core/program/flat_layout.h"
 #include "launcher/checkpoint/checkpoint_reader.h"
 #include "launcher/checkpoint/safetensors.h"
+#include "launcher/eval/saved_weights.h"
 
 namespace trireme::core {
 class Session;
@@ -21,7 +20,7 @@ namespace trireme::launcher {
 class Weights {
  public:
   // Throws InvalidArgument (kBadCheckpoint) if there are none.
-  explicit Weights(const std::filesystem::path& path);
+  explicit Weights(const WeightsPlace& place);
 
   std::string name() const;
   // Throws InvalidArgument (kBadCheckpoint) for parameters that are missing, damaged, of another
@@ -32,12 +31,13 @@ class Weights {
   void load(const core::FlatLayout& layout, const Set& set);
 
  private:
-  void load_file(const core::FlatLayout& layout, const Set& set) const;
-  const NamedTensor& find(const std::string& name, const core::Shape& shape) const;
+  int find_saved(const std::string& name, const core::Shape& shape) const;
+  const NamedTensor& find_in_file(const std::string& name, const core::Shape& shape) const;
   void check_count(size_t parameters) const;
 
-  std::unique_ptr<CheckpointReader> checkpoint_;
+  std::unique_ptr<CheckpointReader> checkpoint_;  // or else:
   SafetensorsFile file_;
+  bool average_;
 };
 
 }  // namespace trireme::launcher

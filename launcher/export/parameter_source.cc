@@ -4,7 +4,6 @@
 
 #include "launcher/checkpoint/refuse.h"
 #include "launcher/export/safetensors_folder.h"
-#include "launcher/train/run_folder.h"
 
 namespace trireme::launcher {
 namespace {
@@ -30,14 +29,13 @@ ParameterSource parameters_in_file(const fs::path& path) {
 
 }  // namespace
 
-ParameterSource parameters_in(CheckpointReader& checkpoint) {
+ParameterSource parameters_in(CheckpointReader& checkpoint, bool average) {
   ParameterSource source{.name = checkpoint.folder().string(), .parameters = {}, .read = {}};
-  const std::vector<TensorSpec>& saved = checkpoint.manifest().plan.tensors;
   std::vector<int> places;
-  for (int i = 0; i < std::ssize(saved); ++i)
-    if (saved[i].role == TensorRole::kParameter) {
-      source.parameters.push_back(saved[i]);
-      places.push_back(i);
+  for (const TensorSpec& saved : checkpoint.manifest().plan.tensors)
+    if (saved.role == TensorRole::kParameter) {
+      source.parameters.push_back(saved);
+      places.push_back(find_weight(checkpoint, saved.name, average));
     }
   source.read = [&checkpoint, places = std::move(places)](int i, const Box& box, float* out) {
     checkpoint.read(places[i], box, out);
@@ -45,20 +43,11 @@ ParameterSource parameters_in(CheckpointReader& checkpoint) {
   return source;
 }
 
-ParameterSource open_parameters(const fs::path& path) {
-  fs::path folder = path;
-  if (!fs::is_directory(path)) return parameters_in_file(path);
-  if (!fs::exists(path / kManifestName)) {
-    const RunFolder run(path);
-    if (fs::exists(run.model())) return parameters_in_file(run.model());
-    const auto saved = run.checkpoints().list();
-    if (saved.empty())
-      refuse(path.string(), "holds neither a {} nor a model.safetensors nor checkpoints",
-             kManifestName);
-    folder = saved.front().path;
-  }
-  const auto reader = std::make_shared<CheckpointReader>(folder);
-  ParameterSource source = parameters_in(*reader);
+ParameterSource open_parameters(const WeightsPlace& place) {
+  SavedWeights saved = find_weights(place);
+  if (!saved.checkpoint) return parameters_in_file(saved.file);
+  const std::shared_ptr<CheckpointReader> reader = std::move(saved.checkpoint);
+  ParameterSource source = parameters_in(*reader, place.average);
   source.read = [reader, read = std::move(source.read)](int i, const Box& box, float* out) {
     read(i, box, out);
   };

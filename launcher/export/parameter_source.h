@@ -1,12 +1,12 @@
 // Saved parameters to be read a box at a time, wherever they lie.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "launcher/checkpoint/checkpoint_reader.h"
+#include "launcher/eval/saved_weights.h"
 
 namespace trireme::launcher {
 
@@ -17,10 +17,9 @@ struct ParameterSource {
 };
 
 // Of a checkpoint; the reader outlives the source.
-ParameterSource parameters_in(CheckpointReader& checkpoint);
+ParameterSource parameters_in(CheckpointReader& checkpoint, bool average = false);
 
-// Of `path`: a .safetensors file of ours, a checkpoint's folder, or a run folder: its model, or
-// else its newest checkpoint. Throws InvalidArgument (kBadCheckpoint) if there are none.
-ParameterSource open_parameters(const std::filesystem::path& path);
+// Throws InvalidArgument (kBadCheckpoint) if there are none.
+ParameterSource open_parameters(const WeightsPlace& place);
 
 }  // namespace trireme::launcher

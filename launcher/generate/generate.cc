@@ -116,7 +116,7 @@ ExitCode generate(const GenerateArguments& arguments, const Extensions& extensio
   TokenSampler sampler(arguments.sampling);  // refuses what the command line got wrong
   const std::filesystem::path& path = arguments.job.job;
   const LoadedJob job = parse_job(read_job_file(path), path, arguments.job.sets);
-  Weights weights(arguments.checkpoint);
+  Weights weights(arguments.weights);
   const std::unique_ptr<core::Device> device = make_device(arguments.device, world, false);
   Generator generator(*device, job.options.model, extensions.models);
   weights.load(generator.inference().layout(),

@@ -9,6 +9,7 @@
 #include "comm/world.h"
 #include "core/base/error.h"
 #include "launcher/cli/commands.h"
+#include "launcher/eval/saved_weights.h"
 #include "launcher/extensions.h"
 #include "launcher/generate/token_sampler.h"
 #include "launcher/train/device_choice.h"
@@ -17,7 +18,7 @@ namespace trireme::launcher {
 
 struct GenerateArguments {
   JobArguments job;
-  std::filesystem::path checkpoint;
+  WeightsPlace weights;
   DeviceRequest device = DeviceRequest::kAuto;
   std::string prompt;
   std::vector<int32_t> prompt_tokens;  // instead

@@ -101,6 +101,8 @@ void bind_train(Io& io, TrainOptions& o) {
   io("eval_every_steps", o.eval_every_steps);
   io("non_finite", o.non_finite);
   io("replica_check_every_steps", o.replica_check_every_steps);
+  if (std::is_same_v<Io, Reader> && io.has("average")) o.average.emplace();
+  if (o.average) io.message("average", [&](auto& fields) { fields("decay", o.average->decay); });
   if (std::is_same_v<Io, Reader> && io.has("early_stop")) o.early_stop.emplace();
   if (o.early_stop)
     io.message("early_stop", [&](auto& fields) {

@@ -18,7 +18,7 @@ using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
 // A pattern covers a field and all inside it. * stands for one name; indices count for nothing.
-constexpr std::array<std::string_view, 23> kMayDiffer = {"name",
+constexpr std::array<std::string_view, 24> kMayDiffer = {"name",
                                                          "schedule",
                                                          "parallel",
                                                          "logging",
@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 23> kMayDiffer = {"name",
                                                          "train.epochs",
                                                          "train.eval_every_steps",
                                                          "train.micro_batch",
+                                                         "train.average.decay",
                                                          "train.early_stop",
                                                          "train.recompute",
                                                          "train.memory_limit_mib",

@@ -48,6 +48,7 @@ struct TrainOptions {
   int64_t eval_every_steps = 0;  // 0: at the end of each epoch
   NonFinitePolicy non_finite = NonFinitePolicy::kSkip;
   int64_t replica_check_every_steps = 0;  // 0: never
+  std::optional<core::AverageOptions> average;
   std::optional<EarlyStopOptions> early_stop;
   int64_t virtual_shards = 8;  // of kLayout
   int64_t threads = 0;         // of a rank; 0: its share of the host's cores, or 1 with kLayout

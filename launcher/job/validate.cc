@@ -76,6 +76,7 @@ void check_train(const JobOptions& options, Checker& check) {
                 "train.initial: there is no {}; it is a checkpoint's or a run's folder, or a "
                 ".safetensors file",
                 one_line(train.initial, 200));
+  if (train.average) check.below_one("train.average.decay", train.average->decay);
   check_virtual_shards(train, check);
   check.count("train.threads", train.threads, 0);
 }

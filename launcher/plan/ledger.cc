@@ -60,9 +60,6 @@ int64_t Ledger::total() const {
 
 Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
   const int64_t f32 = core::size_of(core::DType::kF32);
-  int64_t moments = 0;
-  for (int i = 0; i < core::moment_count(plan.optimizer); ++i)
-    moments += core::state_elements(plan.layout, plan.sharding, core::StateBuffer::kMoment1);
   const auto state = [&](core::StateBuffer buffer) {
     return core::state_elements(plan.layout, plan.sharding, buffer) * f32;
   };
@@ -72,15 +69,19 @@ Ledger ledger_of(const core::SessionPlan& plan, core::DeviceKind device) {
     inputs += input_bytes(*plan.eval, device);
   }
   const int64_t exact = larger(plan, &Program::exact_bytes);
-  Ledger ledger{{{"parameters", state(core::StateBuffer::kParameters)},
-                 {"gradients", state(core::StateBuffer::kGradients)},
-                 {"moments", moments * f32},
-                 {"gathered parameters", larger(plan, &Program::gathered_bytes)},
-                 {"prepared forms", prepared},
-                 {"activations", larger(plan, &Program::slot_bytes)},
-                 {"scratch", larger(plan, &Program::scratch_bytes)},
-                 {"control", larger(plan, &Program::control_bytes) + exact},
-                 {"batches", inputs}}};
+  Ledger ledger{
+      {{"parameters", state(core::StateBuffer::kParameters)},
+       {"gradients", state(core::StateBuffer::kGradients)},
+       {"moments", core::moment_count(plan.optimizer) * state(core::StateBuffer::kMoment1)},
+       {"gathered parameters", larger(plan, &Program::gathered_bytes)},
+       {"prepared forms", prepared},
+       {"activations", larger(plan, &Program::slot_bytes)},
+       {"scratch", larger(plan, &Program::scratch_bytes)},
+       {"control", larger(plan, &Program::control_bytes) + exact},
+       {"batches", inputs}}};
+  if (plan.average)
+    ledger.lines.insert(ledger.lines.begin() + 3,
+                        {"moving average", state(core::StateBuffer::kAverage)});
   if (exact > 0)  // train.determinism LAYOUT
     ledger.lines.insert(ledger.lines.begin() + 2,
                         {"tree of leaves", larger(plan, &Program::leaf_bytes)});
@@ -97,7 +98,7 @@ Ledger host_ledger_of(const core::SessionPlan& plan, const parallel::Mesh& mesh,
   const int64_t batches = batch_bytes(plan.train) + (plan.eval ? batch_bytes(*plan.eval) : 0);
   int64_t state = 0;
   for (const core::FlatParameter& parameter : plan.layout.parameters)
-    state += parameter.elements * (1 + (parameter.trained ? moment_count(plan.optimizer) : 0));
+    state += parameter.elements * (1 + (parameter.trained ? std::ssize(plan.kept()) : 0));
   const int data_ranks = mesh.size(parallel::Axis::kData);
   return {{{"batches read ahead", Loader::kBuffers * batches},
            {"copy to be saved", state * core::size_of(core::DType::kF32) / data_ranks},

@@ -153,7 +153,8 @@ class Planner {
 
   static core::UpdateSize update_size(const core::SessionPlan& plan) {
     core::UpdateSize size{.normed = plan.layout.trained_elements,
-                          .moments = core::moment_count(plan.optimizer)};
+                          .moments = core::moment_count(plan.optimizer),
+                          .averaged = plan.average.has_value()};
     for (const core::UpdateRange& range : plan.ranges) size.updated += range.end - range.begin;
     if (plan.norm_ranges) {
       size.normed = 0;

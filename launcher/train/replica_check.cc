@@ -41,9 +41,8 @@ StateHash hash_state(const core::Session& session) {
   const core::StateSharding& sharding = session.plan().sharding;
   if (!sharding.splits(core::StateBuffer::kParameters))
     add(*state, session, core::StateBuffer::kParameters, layout.total_elements, chunk);
-  for (auto moment : {core::StateBuffer::kMoment1, core::StateBuffer::kMoment2})
-    if (static_cast<int>(moment) <= session.moments() && !sharding.splits(moment))
-      add(*state, session, moment, layout.trained_elements, chunk);
+  for (core::StateBuffer kept : session.plan().kept())
+    if (!sharding.splits(kept)) add(*state, session, kept, layout.trained_elements, chunk);
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   return {static_cast<int64_t>(hash.low64), static_cast<int64_t>(hash.high64)};
 }

@@ -13,7 +13,7 @@
 
 namespace trireme::launcher {
 
-// Of what every data rank holds whole of parameters and moments, bit by bit.
+// Of what every data rank holds whole of parameters and what updates keep, bit by bit.
 struct StateHash {
   int64_t low = 0, high = 0;
   bool operator==(const StateHash&) const = default;

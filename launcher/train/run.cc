@@ -13,9 +13,9 @@
 #include "launcher/checkpoint/limits.h"
 #include "launcher/checkpoint/listing.h"
 #include "launcher/checkpoint/safetensors.h"
+#include "launcher/eval/weights.h"
 #include "launcher/train/precision.h"
 #include "launcher/train/process_memory.h"
-#include "launcher/eval/weights.h"
 #include "launcher/train/remarks.h"
 #include "launcher/train/signals.h"
 #include "launcher/train/whole_tensors.h"
@@ -166,7 +166,7 @@ void Run::start_or_resume() {
 void Run::load_initial() {
   const std::string& path = job_.options.train.initial;
   if (path.empty()) return;
-  agree(group_, [&] { Weights(path).load(session()); });
+  agree(group_, [&] { Weights({path}).load(session()); });
   if (leads()) note(fmt::format("parameters from {}", path));
 }
 
@@ -283,8 +283,11 @@ void Run::report_memory() {
 ExitCode Run::conclude(TrainingEnd end) {
   if (end == TrainingEnd::kFinished || end == TrainingEnd::kEarly) {
     const fs::path model = folder_->model();
-    write_whole_tensors(group_, session(), core::StateBuffer::kParameters, model,
-                        {{"format", "trireme"}, {"job", job_.options.name}});
+    const std::map<std::string, std::string> metadata{{"format", "trireme"},
+                                                      {"job", job_.options.name}};
+    if (job_.options.train.average)  // before the model, which says that the run is finished
+      write_whole_average(group_, session(), folder_->average(), metadata);
+    write_whole_tensors(group_, session(), core::StateBuffer::kParameters, model, metadata);
     report_memory();
     if (leads()) note(fmt::format("done; parameters saved to {}", model.string()));
     return ExitCode::kDone;

@@ -53,6 +53,13 @@ bool is_no_run(const fs::path& entry) {
   return lock || name == "flight" || is_half_written(name);
 }
 
+// "model.safetensors" becomes "model.before-2.safetensors".
+void set_aside(const fs::path& file, int number) {
+  const fs::path kept = file.parent_path() / fmt::format("{}.before-{}{}", file.stem().string(),
+                                                         number, file.extension().string());
+  if (::rename(file.c_str(), kept.c_str()) != 0) fail_on_file("rename", file);
+}
+
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -135,8 +142,8 @@ void RunFolder::take(RunLock::Options options) {
 void RunFolder::apply(const RunDecision& decision, const std::string& resolved) {
   const int number = newest_resolved() + 1;
   if (decision.lengthened) {
-    const fs::path kept = path_ / fmt::format("model.before-{}.safetensors", number);
-    if (::rename(model().c_str(), kept.c_str()) != 0) fail_on_file("rename", model());
+    set_aside(model(), number);
+    if (fs::exists(average())) set_aside(average(), number);
     sync_folder(path_);
   }
   if (!decision.keep_job || decision.state == RunState::kFinished) return;

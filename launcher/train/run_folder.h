@@ -8,8 +8,9 @@
 //   checkpoints/         see checkpoint/store.h
 //   flight/              what ranks wrote when they lost rank 0
 //   model.safetensors    the final parameters: its presence says that the run is finished
-//   model.before-N.safetensors  those of the shorter run, if job N made it longer
-//   lock, lock.guard     see base/run_lock.h
+//   model_average.safetensors  their moving average, of a job with train.average
+//   model.before-N.safetensors, model_average.before-N.safetensors  those of the shorter run, if
+//   job N made it longer lock, lock.guard     see base/run_lock.h
 #pragma once
 
 #include <filesystem>
@@ -36,6 +37,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path model() const { return path_ / "model.safetensors"; }
+  std::filesystem::path average() const { return path_ / "model_average.safetensors"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path log() const { return path_ / "log.txt"; }
   std::filesystem::path flight() const { return path_ / "flight"; }

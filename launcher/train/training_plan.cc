@@ -95,6 +95,7 @@ parallel::TrainingOptions training_options(const JobOptions& job, const RunShape
       .eval_micro_batch = run.batch.micro_batch,
       .eval_micro_batches = static_cast<int>(run.eval_micro_batches),
       .optimizer = *job.optimizer.rule,
+      .average = job.train.average,
       .schedule = schedule_of(job, run.total_steps),
       .clip_norm = job.optimizer.clip_norm,
       .groups = groups_of(job),

@@ -79,18 +79,20 @@ class SharedFile {
   std::vector<float> values_;
 };
 
-}  // namespace
+// A parameter as a whole, and the buffer of what stands for it in the file.
+struct Source {
+  const core::WholeParameter& whole;
+  core::StateBuffer buffer;
+};
 
-void write_whole_tensors(comm::Communicator& group, const core::Session& session,
-                         core::StateBuffer buffer, const std::filesystem::path& path,
-                         const std::map<std::string, std::string>& metadata) {
+void write_all(comm::Communicator& group, const core::Session& session,
+               const std::vector<Source>& sources, const std::filesystem::path& path,
+               const std::map<std::string, std::string>& metadata) {
   std::vector<TensorName> names;
-  for (const core::WholeParameter& whole : session.plan().whole)
-    if (buffer == core::StateBuffer::kParameters || whole.trained)
-      names.push_back({whole.name, whole.shape});
+  for (const Source& source : sources) names.push_back({source.whole.name, source.whole.shape});
   SharedFile file(group, path, names, metadata);
   std::vector<int32_t> bits;
-  for (const TensorName& whole : names) {
+  for (const auto& [whole, buffer] : sources) {
     const core::FlatParameter* mine = session.plan().layout.look_up(whole.name);
     const int64_t elements = whole.shape.elements();
     for (int64_t begin = 0; begin < elements; begin += kPieceElements) {
@@ -101,6 +103,29 @@ void write_whole_tensors(comm::Communicator& group, const core::Session& session
     }
   }
   file.commit();
+}
+
+}  // namespace
+
+void write_whole_tensors(comm::Communicator& group, const core::Session& session,
+                         core::StateBuffer buffer, const std::filesystem::path& path,
+                         const std::map<std::string, std::string>& metadata) {
+  std::vector<Source> sources;
+  for (const core::WholeParameter& whole : session.plan().whole)
+    if (buffer == core::StateBuffer::kParameters || whole.trained)
+      sources.push_back({whole, buffer});
+  write_all(group, session, sources, path, metadata);
+}
+
+void write_whole_average(comm::Communicator& group, const core::Session& session,
+                         const std::filesystem::path& path,
+                         const std::map<std::string, std::string>& metadata) {
+  const bool updated = session.counters().applied > 0;
+  std::vector<Source> sources;
+  for (const core::WholeParameter& whole : session.plan().whole)
+    sources.push_back({whole, updated && whole.trained ? core::StateBuffer::kAverage
+                                                       : core::StateBuffer::kParameters});
+  write_all(group, session, sources, path, metadata);
 }
 
 int64_t parameter_count(const core::SessionPlan& plan) {

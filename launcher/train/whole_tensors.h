@@ -18,6 +18,12 @@ void write_whole_tensors(comm::Communicator& group, const core::Session& session
                          core::StateBuffer buffer, const std::filesystem::path& path,
                          const std::map<std::string, std::string>& metadata);
 
+// The same of the moving average of every parameter; of one that has none, because it is frozen or
+// there was no update, the parameter itself.
+void write_whole_average(comm::Communicator& group, const core::Session& session,
+                         const std::filesystem::path& path,
+                         const std::map<std::string, std::string>& metadata);
+
 // Elements of the parameters of all ranks, each counted once.
 int64_t parameter_count(const core::SessionPlan& plan);
 

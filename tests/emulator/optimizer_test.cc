@@ -86,6 +86,30 @@ TEST(EmulatedOptimizer, UpdatesEqualTheCpu) {
     }
 }
 
+std::vector<float> averaged(core::DeviceKind device, int shift, int apply) {
+  std::vector<UpdateRange> ranges = kRanges;
+  for (UpdateRange& range : ranges) range.moment_shift = 4;
+  const core::AverageKernel kernel(device, {.decay = 0.75f}, ranges, {.threads = 1});
+  std::vector<float> averages = draw(8, shift + kElements + 4);
+  const std::vector<float> parameters = draw(9, shift + kElements);
+  const StepState step{.applied_steps = 7, .apply = apply};
+  kernel.run(parameters.data() + shift, averages.data() + shift, &step,
+             {.handle = nullptr, .device = device});
+  return averages;
+}
+
+TEST(EmulatedOptimizer, AveragesEqualTheCpu) {
+  for (int shift : {0, 1}) {
+    const std::vector<float> want = averaged(core::DeviceKind::kCpu, shift, 1);
+    EXPECT_NE(want, draw(8, shift + kElements + 4));
+    for (const emulator::Schedule schedule : all_schedules()) {
+      emulator::set_schedule(schedule);
+      EXPECT_EQ(averaged(core::DeviceKind::kCuda, shift, 1), want) << shift;
+    }
+    EXPECT_EQ(averaged(core::DeviceKind::kCuda, shift, 0), draw(8, shift + kElements + 4));
+  }
+}
+
 double norm_of(const std::vector<float>& gradients, bool accumulate) {
   const auto kernel =
       core::make_norm_kernel(core::DeviceKind::kCuda, static_cast<int64_t>(gradients.size()), {});

@@ -27,7 +27,7 @@ struct Seen {
   std::vector<double> losses, norms;
   double accuracy = 0;
   Tensors gradients;  // of step 1
-  Tensors parameters, moments;
+  Tensors parameters, moments, averages;
   int64_t arena_bytes = 0;
 };
 
@@ -39,6 +39,7 @@ Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex&
                                 .eval_micro_batch = micro_batch,
                                 .eval_micro_batches = net.micro_batches,
                                 .optimizer = net.optimizer,
+                                .average = core::AverageOptions{.decay = 0.5f},
                                 .schedule = {.base_lr = net.lr},
                                 .clip_norm = net.clip_norm,
                                 .groups = {{.match = "fc1/bias", .frozen = true}},
@@ -72,7 +73,8 @@ Seen train(const SmallNet& net, comm::Communicator& group, int zero, std::mutex&
   SmallBatches batches(net, 99, rank, ranks);
   seen.accuracy = session.evaluate(batches).sums[1].mean();
   share(StateBuffer::kParameters, all.parameters);
-  if (session.moments() > 0) share(StateBuffer::kMoment1, all.moments);
+  if (core::moment_count(net.optimizer) > 0) share(StateBuffer::kMoment1, all.moments);
+  share(StateBuffer::kAverage, all.averages);
   return seen;
 }
 
@@ -124,6 +126,7 @@ TEST_P(EveryZero, GivesWhatOneRankGives) {
       expect_near(got.gradients, want.gradients, 1e-6);
       expect_near(got.parameters, want.parameters, 1e-4);
       if (!want.moments.empty()) expect_near(got.moments, want.moments, 1e-5);
+      expect_near(got.averages, want.averages, 1e-4);
     }
 }
 

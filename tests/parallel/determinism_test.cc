@@ -52,6 +52,7 @@ TrainingOptions options_of(const Case& c, int rank) {
                           .eval_micro_batch = c.micro_batch(),
                           .eval_micro_batches = batch.micro_batches,
                           .optimizer = core::AdamOptions{.weight_decay = 0.1f},
+                          .average = core::AverageOptions{.decay = 0.8f},
                           .schedule = {.base_lr = 3e-3f},
                           .clip_norm = 0.5f,
                           .seed = 3,
@@ -66,13 +67,13 @@ TrainingOptions options_of(const Case& c, int rank) {
 struct Seen {
   std::vector<double> losses, norms;
   double eval_loss = 0;
-  Tensors parameters, moments, second_moments;
+  Tensors parameters, moments, second_moments, averages;
   core::StepCounters counters;
 
   bool operator==(const Seen& other) const {
     return losses == other.losses && norms == other.norms && eval_loss == other.eval_loss &&
            parameters == other.parameters && moments == other.moments &&
-           second_moments == other.second_moments;
+           second_moments == other.second_moments && averages == other.averages;
   }
 };
 
@@ -103,6 +104,7 @@ void train(const Case& c, comm::Communicator& world, const Seen* start, std::mut
     restore(session, StateBuffer::kParameters, start->parameters);
     restore(session, StateBuffer::kMoment1, start->moments);
     restore(session, StateBuffer::kMoment2, start->second_moments);
+    restore(session, StateBuffer::kAverage, start->averages);
     session.set_counters(start->counters);
     first = static_cast<unsigned>(start->counters.attempted);
   }
@@ -121,6 +123,7 @@ void train(const Case& c, comm::Communicator& world, const Seen* start, std::mut
   test::assemble(session, StateBuffer::kParameters, seen.parameters);
   test::assemble(session, StateBuffer::kMoment1, seen.moments);
   test::assemble(session, StateBuffer::kMoment2, seen.second_moments);
+  test::assemble(session, StateBuffer::kAverage, seen.averages);
   if (!seen.losses.empty()) {
     EXPECT_EQ(losses, seen.losses) << "of one rank and another";
     EXPECT_EQ(norms, seen.norms);

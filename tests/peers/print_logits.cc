@@ -18,7 +18,7 @@ void print_logits(char** words, int tokens) {
   const launcher::LoadedJob job = launcher::parse_job(launcher::read_job_file(words[0]), words[0]);
   const auto device = core::make_cpu_device(1);
   launcher::Generator generator(*device, job.options.model);
-  launcher::Weights weights(words[1]);
+  launcher::Weights weights({words[1]});
   weights.load(generator.inference().layout(), [&](const std::string& name, auto values) {
     generator.inference().set_parameter(name, values);
   });

@@ -27,8 +27,9 @@ class Optimizer {
         norm_(make_norm_kernel(device.kind(), kElements, device.kernel_context())),
         control_(make_control_kernel(device.kind(), control, device.kernel_context())),
         update_(make_update_kernel(device.kind(), options, ranges, device.kernel_context())),
+        average_(device.kind(), {.decay = 0.25f}, ranges, device.kernel_context()),
         moments_(core::moment_count(options)) {
-    for (core::Buffer* buffer : {&parameters_, &gradients_, &moment1_, &moment2_})
+    for (core::Buffer* buffer : {&parameters_, &gradients_, &moment1_, &moment2_, &averages_})
       *buffer = core::Buffer(device, kElements * 4);
     control_vector_ = core::Buffer(device, 3 * sizeof(double));
     sum_of_squares_ = core::Buffer(device, sizeof(double));
@@ -54,13 +55,14 @@ class Optimizer {
                   .moment2 = moments_ > 1 ? at(moment2_) : nullptr,
                   .step = static_cast<StepState*>(step_.data()),
                   .stream = stream_});
+    average_.run(at(parameters_), at(averages_), static_cast<StepState*>(step_.data()), stream_);
     return copy_out<StepState>(step_, 1).front();
   }
 
-  // Parameters, then both moments.
+  // Parameters, then both moments, then averages.
   std::vector<std::vector<float>> state() {
     return {copy_out<float>(parameters_, kElements), copy_out<float>(moment1_, kElements),
-            copy_out<float>(moment2_, kElements)};
+            copy_out<float>(moment2_, kElements), copy_out<float>(averages_, kElements)};
   }
 
  private:
@@ -86,8 +88,10 @@ class Optimizer {
   std::unique_ptr<core::NormKernel> norm_;
   std::unique_ptr<core::ControlKernel> control_;
   std::unique_ptr<core::UpdateKernel> update_;
+  core::AverageKernel average_;
   int moments_;
-  core::Buffer parameters_, gradients_, moment1_, moment2_, control_vector_, sum_of_squares_, step_;
+  core::Buffer parameters_, gradients_, moment1_, moment2_, averages_;
+  core::Buffer control_vector_, sum_of_squares_, step_;
 };
 
 std::vector<float> draw(uint64_t seed) {
@@ -98,7 +102,7 @@ std::vector<float> draw(uint64_t seed) {
 
 void expect_near(const std::vector<std::vector<float>>& got,
                  const std::vector<std::vector<float>>& want, const char* when) {
-  const char* const names[] = {"parameters", "first moment", "second moment"};
+  const char* const names[] = {"parameters", "first moment", "second moment", "average"};
   for (size_t i = 0; i < want.size(); ++i) {
     const auto text =
         difference({got[i].begin(), got[i].end()}, {want[i].begin(), want[i].end()}, 2e-6);

@@ -37,6 +37,9 @@ void save(comm::Communicator& group, core::Session& session, core::Device& devic
 // Slices of the small net's parameters by a tensor axis of two ranks. Their local shapes are the
 // net's; the whole ones are larger, and two of them not as large as the ranges reach.
 using Slices = std::map<std::string, Slice>;
+constexpr StateBuffer kBuffers[] = {StateBuffer::kParameters, StateBuffer::kMoment1,
+                                    StateBuffer::kMoment2, StateBuffer::kAverage};
+
 const std::map<std::string, Shape> kWhole = {
     {"fc1/weight", {18, 7}}, {"fc1/bias", {16}}, {"fc2/weight", {5, 17}}, {"fc2/bias", {5}}};
 
@@ -63,6 +66,7 @@ core::SessionPlan plan_of(const Slices& slices) {
   for (core::FlatParameter& parameter : plan.layout.parameters)
     parameter.slice = slices.at(parameter.name);
   plan.whole = core::whole_parameters(plan.layout);
+  plan.average.emplace();
   return plan;
 }
 
@@ -89,7 +93,7 @@ struct SlicedRank {
   template <typename Act>
   void for_each_buffer(const Act& act) {
     for (const core::FlatParameter& parameter : session.plan().layout.parameters)
-      for (auto buffer : {StateBuffer::kParameters, StateBuffer::kMoment1, StateBuffer::kMoment2})
+      for (auto buffer : kBuffers)
         act(parameter, core::StateRange{buffer, parameter.offset, parameter.elements});
   }
 
@@ -99,15 +103,14 @@ struct SlicedRank {
 };
 
 void expect_whole(CheckpointReader& reader) {
-  EXPECT_EQ(reader.manifest().plan.tensors.size(), 12u);
+  EXPECT_EQ(reader.manifest().plan.tensors.size(), 16u);
   for (int i = 0; i < std::ssize(reader.manifest().plan.tensors); ++i) {
     const TensorSpec& tensor = reader.manifest().plan.tensors[i];
     ASSERT_EQ(tensor.shape, kWhole.at(tensor.name));
     std::vector<float> values(tensor.shape.elements());
     reader.read(i, whole_box(tensor.shape), values.data());
     for (int64_t j = 0; j < std::ssize(values); ++j)
-      ASSERT_EQ(values[j], value_of(static_cast<StateBuffer>(tensor.role), tensor.name, j))
-          << tensor.key() << j;
+      ASSERT_EQ(values[j], value_of(kBuffers[i / 4], tensor.name, j)) << tensor.key() << j;
   }
 }
 

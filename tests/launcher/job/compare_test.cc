@@ -149,13 +149,13 @@ TEST(CompareJobs, RefusesWhatIsNoJob) {
 TEST(CompareJobs, PatternsCoverAFieldAndAllInsideIt) {
   for (const char* path :
        {"name", "parallel", "parallel.data", "checkpoint.every_steps", "deadlines.step_seconds",
-        "train.early_stop", "train.early_stop.patience", "train.non_finite.policy",
-        "train.replica_check_every_steps", "optimizer.lion.lr", "schedule.step.gamma",
-        "data.eval.idx.images", "data.train.custom.parameter[2].value"})
+        "train.early_stop", "train.early_stop.patience", "train.average.decay",
+        "train.non_finite.policy", "train.replica_check_every_steps", "optimizer.lion.lr",
+        "schedule.step.gamma", "data.eval.idx.images", "data.train.custom.parameter[2].value"})
     EXPECT_TRUE(may_differ(path)) << path;
-  for (const char* path :
-       {"", "train", "names", "train.step", "train.stepsize", "optimizer.lr", "optimizer.sgd",
-        "optimizer.group[0].lr_scale", "data.train.idx", "data.train.custom.name", "model.name"})
+  for (const char* path : {"", "train", "train.average", "names", "train.step", "train.stepsize",
+                           "optimizer.lr", "optimizer.sgd", "optimizer.group[0].lr_scale",
+                           "data.train.idx", "data.train.custom.name", "model.name"})
     EXPECT_FALSE(may_differ(path)) << path;
 }
 

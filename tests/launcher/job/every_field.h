@@ -43,7 +43,7 @@ deadlines {}
 inline constexpr char kMlp[] = R"(
 model { mlp {} }
 data { train { synthetic {} } eval { synthetic {} } }
-train { global_batch: 8 steps: 100 early_stop { patience: 5 } }
+train { global_batch: 8 steps: 100 early_stop { patience: 5 } average {} }
 optimizer { adam { lr: 1e-3 } }
 schedule { step { step_size: 5 } }
 )";

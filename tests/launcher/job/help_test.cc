@@ -75,7 +75,7 @@ TEST(Help, OfNothing) {
             "help train.: unknown field \"\" of train; its fields: global_batch, "
             "micro_batch, epochs, steps, seed, precision, determinism, "
             "recompute, memory_limit_mib, initial, eval_every_steps, non_finite, "
-            "replica_check_every_steps, early_stop, virtual_shards, threads");
+            "replica_check_every_steps, average, early_stop, virtual_shards, threads");
 }
 
 }  // namespace

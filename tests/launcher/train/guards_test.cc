@@ -82,11 +82,14 @@ TEST(Replicas, NamesTheMinority) {
 }
 
 struct SmallSession {
-  SmallSession()
-      : device(core::make_cpu_device(1)),
-        session(*device, transport,
-                test::small_plan({.optimizer = core::AdamOptions{}}, core::DeviceKind::kCpu)) {
+  SmallSession() : device(core::make_cpu_device(1)), session(*device, transport, averaged_plan()) {
     session.initialize();
+  }
+  static core::SessionPlan averaged_plan() {
+    core::SessionPlan plan =
+        test::small_plan({.optimizer = core::AdamOptions{}}, core::DeviceKind::kCpu);
+    plan.average.emplace();
+    return plan;
   }
   void flip(core::StateBuffer buffer, int64_t element) {
     const core::StateRange range{buffer, element, 1};
@@ -101,7 +104,8 @@ struct SmallSession {
 };
 
 TEST(Replicas, OneBitOfOneMomentIsFound) {
-  for (auto buffer : {core::StateBuffer::kParameters, core::StateBuffer::kMoment2})
+  for (auto buffer :
+       {core::StateBuffer::kParameters, core::StateBuffer::kMoment2, core::StateBuffer::kAverage})
     run_ranks(3, [&](comm::Communicator& group) {
       SmallSession rank;
       check_replicas(group, parallel::Mesh({}, group.size()), rank.session, 1);
