@@ -9,6 +9,9 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
+// Panels of b, 16 columns wide and up to 512 deep, are packed for all blocks of rows together, and
+// strips of an a that is stored (k, m) for each block.
+//
 // Registers: a tile of 6 x 16 takes 12 of the 16, two hold a row of b, one an element of a.
 // Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008), and the
 // BLIS Haswell kernel for the tile's shape.
@@ -23,6 +26,7 @@ constexpr int kTileColumns = 16;
 constexpr int64_t kDepth = 512;            // of a panel of b, at most: 32 KiB
 constexpr int64_t kRowBlock = 192;         // rows of a that a panel is packed for
 constexpr int64_t kStripBlock = 96;        // likewise, where a is packed too
+constexpr int64_t kSlabPanels = 128;       // that blocks of rows share: 4 MiB
 constexpr int64_t kGrainFlops = 1 << 18;   // 3 us: less than that does not pay for a thread
 constexpr int64_t kMostStripWorkers = 64;  // that the workspace has room for
 
@@ -142,33 +146,52 @@ TRIREME_AVX2 void transpose_block(const float* from, int64_t from_row, int64_t r
     for (int64_t j = 0; j < columns; ++j) to[j * to_row + i] = from[i * from_row + j];
 }
 
-// panel (depth, 16) = b[first_k.., first_n..], zeros past n.
-void pack(const Avx2Product& product, const float* b, int64_t first_k, int64_t depth,
-          int64_t first_n, float* panel) {
+// Depths [first_k, first_k + depth) of a product.
+struct Cut {
+  int64_t first_k, depth;
+};
+
+int64_t cuts_of(int64_t k) { return (k + kDepth - 1) / kDepth; }
+
+Cut cut_of(int64_t k, int64_t cut) {
+  const int64_t first = k * cut / cuts_of(k);
+  return {first, k * (cut + 1) / cuts_of(k) - first};
+}
+
+int64_t panels_of(int64_t n) { return (n + kTileColumns - 1) / kTileColumns; }
+
+// panel (depth, 16) = columns of b from first_n on, zeros past n.
+TRIREME_AVX2 void pack(const Avx2Product& product, const float* b, const Cut& cut, int64_t first_n,
+                       float* panel) {
   const int64_t columns = std::min<int64_t>(kTileColumns, product.n - first_n);
-  if (columns < kTileColumns) std::fill_n(panel, depth * kTileColumns, 0.0F);
+  if (columns < kTileColumns) std::fill_n(panel, cut.depth * kTileColumns, 0.0F);
   if (product.b_transposed) {
-    transpose_block(b + first_n * product.k + first_k, product.k, columns, depth, panel,
+    transpose_block(b + first_n * product.k + cut.first_k, product.k, columns, cut.depth, panel,
                     kTileColumns);
     return;
   }
-  for (int64_t i = 0; i < depth; ++i) {
-    const float* from = b + (first_k + i) * product.n + first_n;
+  for (int64_t i = 0; i < cut.depth; ++i, panel += kTileColumns) {
+    const float* from = b + (cut.first_k + i) * product.n + first_n;
     __builtin_prefetch(from + kTileColumns, 0, 2);  // of the next panel: no stride is foreseen
-    std::memcpy(panel + i * kTileColumns, from, static_cast<size_t>(columns) * sizeof(float));
+    if (columns < kTileColumns) {
+      std::copy_n(from, columns, panel);
+      continue;
+    }
+    _mm256_storeu_ps(panel, _mm256_loadu_ps(from));
+    _mm256_storeu_ps(panel + 8, _mm256_loadu_ps(from + 8));
   }
 }
 
-// strips = rows [first, last) of a, at depths first_k .., of an a that is stored (k, m). A few
-// depths at a time, so that a's lines are read one after the other.
-void pack_strips(const Avx2Product& product, const float* a, int64_t first_k, int64_t depth,
-                 int64_t first, int64_t last, float* strips) {
+// strips = rows [first, last) of an a that is stored (k, m). A few depths at a time, so that a's
+// lines are read one after the other.
+void pack_strips(const Avx2Product& product, const float* a, const Cut& cut, int64_t first,
+                 int64_t last, float* strips) {
   constexpr int64_t kTogether = 16;
-  for (int64_t begin = 0; begin < depth; begin += kTogether) {
-    const int64_t end = std::min(depth, begin + kTogether);
+  for (int64_t begin = 0; begin < cut.depth; begin += kTogether) {
+    const int64_t end = std::min(cut.depth, begin + kTogether);
     for (int64_t row = first; row < last; row += kTileRows) {
-      const float* from = a + first_k * product.m + row;
-      float* strip = strips + (row - first) * depth;
+      const float* from = a + cut.first_k * product.m + row;
+      float* strip = strips + (row - first) * cut.depth;
       if (last - row >= kTileRows)
         for (int64_t i = begin; i < end; ++i)
           std::memcpy(strip + i * kTileRows, from + i * product.m, kTileRows * sizeof(float));
@@ -201,31 +224,62 @@ void multiply_panel(const Avx2Product& product, const Rows& a, int64_t depth, in
   }
 }
 
-// Rows [first, last) of c in panels [first_panel, last_panel). Depth goes by outside of the
-// panels, so that the block of a stays in the second cache; c takes up the sums in between.
-void multiply_block(const Avx2Product& product, const float* a, const float* b, const float* bias,
-                    float* c, int64_t first, int64_t last, int64_t first_panel, int64_t last_panel,
-                    float* strips) {
-  alignas(64) float panel[kDepth * kTileColumns];
+// A block of c: rows [first, last) in panels [first_panel, last_panel).
+struct Block {
+  int64_t first, last, first_panel, last_panel;
+};
+
+struct Operands {
+  const float *a, *b, *bias;
+  float* c;
+};
+
+// `slab`: the block's panels, packed; null: each is packed here, for this block alone.
+void multiply_block(const Avx2Product& product, const Operands& operands, const Cut& cut,
+                    const Block& block, const float* slab, float* strips) {
+  alignas(64) float own[kDepth * kTileColumns];
   alignas(32) float biases[kTileColumns] = {};
-  const int64_t cuts = (product.k + kDepth - 1) / kDepth;
-  for (int64_t cut = 0; cut < cuts; ++cut) {
-    const int64_t first_k = product.k * cut / cuts;
-    const int64_t depth = product.k * (cut + 1) / cuts - first_k;
-    if (product.a_transposed) pack_strips(product, a, first_k, depth, first, last, strips);
-    const Rows rows =
-        product.a_transposed ? Rows{strips, 0} : Rows{a + first * product.k + first_k, product.k};
-    for (int64_t p = first_panel; p < last_panel; ++p) {
-      const int64_t first_n = p * kTileColumns;
-      if (bias)
-        std::copy_n(bias + first_n, std::min<int64_t>(kTileColumns, product.n - first_n), biases);
-      pack(product, b, first_k, depth, first_n, panel);
-      const Finish finish{.bias = bias ? biases : nullptr,
-                          .add = product.accumulate || first_k > 0,
-                          .relu = product.relu && first_k + depth == product.k};
-      multiply_panel(product, rows, depth, first, last, first_n, panel, finish, c);
-    }
+  const auto [first_k, depth] = cut;
+  if (product.a_transposed) pack_strips(product, operands.a, cut, block.first, block.last, strips);
+  const Rows rows = product.a_transposed
+                        ? Rows{strips, 0}
+                        : Rows{operands.a + block.first * product.k + first_k, product.k};
+  for (int64_t p = block.first_panel; p < block.last_panel; ++p) {
+    const int64_t first_n = p * kTileColumns;
+    if (operands.bias)
+      std::copy_n(operands.bias + first_n, std::min<int64_t>(kTileColumns, product.n - first_n),
+                  biases);
+    if (!slab) pack(product, operands.b, cut, first_n, own);
+    const float* panel = slab ? slab + (p - block.first_panel) * depth * kTileColumns : own;
+    const Finish finish{.bias = operands.bias ? biases : nullptr,
+                        .add = product.accumulate || first_k > 0,
+                        .relu = product.relu && first_k + depth == product.k};
+    multiply_panel(product, rows, depth, block.first, block.last, first_n, panel, finish,
+                   operands.c);
   }
+}
+
+// The blocks of c within some panels, over the threads: multiply(block, worker). A worker takes a
+// run of (block of rows, panel) pairs: the panels of a block together.
+template <typename Multiply>
+void for_each_block(int64_t m, int64_t rows, int64_t first_panel, int64_t last_panel,
+                    int64_t workers, const Multiply& multiply) {
+  const int64_t panels = last_panel - first_panel;
+  const int64_t pairs = panels * ((m + rows - 1) / rows);
+  parallel_for(static_cast<int>(workers), workers, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t worker = begin; worker < end; ++worker) {
+      int64_t pair = pairs * worker / workers;
+      const int64_t last = pairs * (worker + 1) / workers;
+      while (pair < last) {
+        const int64_t block = pair / panels, panel = pair % panels;
+        const int64_t count = std::min(panels - panel, last - pair);
+        multiply(Block{block * rows, std::min(m, (block + 1) * rows), first_panel + panel,
+                       first_panel + panel + count},
+                 worker);
+        pair += count;
+      }
+    }
+  });
 }
 
 }  // namespace
@@ -240,34 +294,52 @@ int64_t Avx2Product::workers(int64_t threads) const {
                              a_transposed ? std::min(threads, kMostStripWorkers) : threads);
 }
 
+int64_t Avx2Product::row_block() const { return a_transposed ? kStripBlock : kRowBlock; }
+
+int64_t Avx2Product::slab_elements() const {
+  if (m <= row_block()) return 0;
+  return std::min(panels_of(n), kSlabPanels) * kTileColumns * std::min(k, kDepth);
+}
+
 int64_t Avx2Product::workspace_bytes() const {
-  if (!a_transposed) return 0;
-  return workers(kMostStripWorkers) * kStripBlock * kDepth * static_cast<int64_t>(sizeof(float));
+  const int64_t strips = a_transposed ? workers(kMostStripWorkers) * kStripBlock * kDepth : 0;
+  return (slab_elements() + strips) * static_cast<int64_t>(sizeof(float));
 }
 
 void Avx2Product::run(const float* a, const float* b, const float* bias, float* c, int threads,
                       void* workspace) const {
-  const int64_t useful = workers(threads);
-  const int64_t panels = (n + kTileColumns - 1) / kTileColumns;
-  const int64_t most = a_transposed ? kStripBlock : kRowBlock;
-  const int64_t wanted = std::max((m + most - 1) / most, (useful + panels - 1) / panels);
+  const Operands operands{a, b, bias, c};
+  const int64_t useful = workers(threads), panels = panels_of(n);
+  const int64_t wanted =
+      std::max((m + row_block() - 1) / row_block(), (useful + panels - 1) / panels);
   const int64_t rows = ((m + wanted - 1) / wanted + kTileRows - 1) / kTileRows * kTileRows;
-  const int64_t blocks = (m + rows - 1) / rows;
-  parallel_for(static_cast<int>(useful), useful, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t worker = begin; worker < end; ++worker) {
-      // A worker takes a run of (block of rows, panel) pairs: the panels of a block together.
-      int64_t pair = panels * blocks * worker / useful;
-      const int64_t last = panels * blocks * (worker + 1) / useful;
-      while (pair < last) {
-        const int64_t block = pair / panels, first_panel = pair % panels;
-        const int64_t count = std::min(panels - first_panel, last - pair);
-        multiply_block(*this, a, b, bias, c, block * rows, std::min(m, (block + 1) * rows),
-                       first_panel, first_panel + count,
-                       static_cast<float*>(workspace) + worker * kStripBlock * kDepth);
-        pair += count;
-      }
-    }
-  });
+  float* slab = static_cast<float*>(workspace);
+  const auto strips_of = [&](int64_t worker) {
+    return slab + slab_elements() + worker * kStripBlock * kDepth;
+  };
+  if (slab_elements() == 0) {  // one block of rows: nobody else would read its panels
+    for_each_block(m, rows, 0, panels, useful, [&](const Block& block, int64_t worker) {
+      for (int64_t cut = 0; cut < cuts_of(k); ++cut)
+        multiply_block(*this, operands, cut_of(k, cut), block, nullptr, strips_of(worker));
+    });
+    return;
+  }
+  const int64_t slabs = (panels + kSlabPanels - 1) / kSlabPanels;
+  for (int64_t step = 0; step < cuts_of(k) * slabs; ++step) {
+    const Cut cut = cut_of(k, step / slabs);
+    const int64_t first = panels * (step % slabs) / slabs;
+    const int64_t last = panels * (step % slabs + 1) / slabs;
+    const auto packed = [&](int64_t panel) {
+      return slab + (panel - first) * cut.depth * kTileColumns;
+    };
+    parallel_for(threads, last - first, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t p = first + begin; p < first + end; ++p)
+        pack(*this, b, cut, p * kTileColumns, packed(p));
+    });
+    for_each_block(m, rows, first, last, useful, [&](const Block& block, int64_t worker) {
+      multiply_block(*this, operands, cut, block, packed(block.first_panel), strips_of(worker));
+    });
+  }
 }
 
 }  // namespace trireme::core
@@ -278,6 +350,8 @@ namespace trireme::core {
 
 bool has_avx2_product() { return false; }
 int64_t Avx2Product::workers(int64_t) const { return 1; }
+int64_t Avx2Product::row_block() const { return 0; }
+int64_t Avx2Product::slab_elements() const { return 0; }
 int64_t Avx2Product::workspace_bytes() const { return 0; }
 void Avx2Product::run(const float*, const float*, const float*, float*, int, void*) const {
   ensure(false, "a product for AVX2 on a CPU that has it");

@@ -20,7 +20,7 @@ bool has_avx2_product();
 //   c     (m, n);  f is max(x, 0) if relu, else x
 //
 // Every sum over k runs in the same order whatever the number of threads. Allocates nothing:
-// `workspace` is workspace_bytes(), 64-byte aligned, which are 0 unless a_transposed.
+// `workspace` is workspace_bytes(), 64-byte aligned.
 struct Avx2Product {
   int64_t m = 0, n = 0, k = 0;
   bool a_transposed = false;
@@ -30,10 +30,12 @@ struct Avx2Product {
 
   int64_t workspace_bytes() const;
   void run(const float* a, const float* b, const float* bias, float* c, int threads,
-           void* workspace = nullptr) const;
+           void* workspace) const;
 
  private:
   int64_t workers(int64_t threads) const;
+  int64_t row_block() const;
+  int64_t slab_elements() const;
 };
 
 }  // namespace trireme::core

@@ -58,7 +58,8 @@ class Product {
 
   // args.inputs[1] is b, a weight.
   void run(const KernelArgs& args, const float* bias, float* c) const {
-    if (!library_) return own_.run(args.in<float>(0), args.in<float>(1), bias, c, threads_);
+    if (!library_)
+      return own_.run(args.in<float>(0), args.in<float>(1), bias, c, threads_, args.workspace);
     const void* weight = library_->wants_prepared() ? args.prepared : args.inputs[1];
     Bf16Copies copies(args.workspace, threads_);
     const void* a = rounded_ > 0 ? copies.add(args.in<float>(0), rounded_) : args.inputs[0];
