@@ -109,10 +109,11 @@ TEST(Memory, LargeCheckpointsAreStreamed) {
     write_checkpoint(a.path(), split_replicated(tensors, 1), values);
     write_checkpoint(b.path(), split_replicated(tensors, 3), values);
   }
+  // Of 48 MiB of tensors; a forked process maps its program's pages anew, MiB of them.
   EXPECT_LT(peak_of([&] {
               if (!verify_checkpoint(a.path()).problems.empty()) _exit(2);
             }),
-            4 * kMiB);
+            8 * kMiB);
   EXPECT_LT(peak_of([&] {
               CheckpointReader left(a.path()), right(b.path());
               if (!compare(left, right).equal()) _exit(2);

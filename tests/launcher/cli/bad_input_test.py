@@ -34,6 +34,10 @@ optimizer { sgd { lr: 0.1 } }
 checkpoint { every_steps: 2 }
 """
 
+# Layers so wide that two ranks would need six times the host's memory.
+HOST_BYTES = 1024 * sum(int(line.split()[1]) for line in open("/proc/meminfo", encoding="utf-8")
+                        if line.startswith(("MemTotal:", "SwapTotal:")))
+WIDE = "model.mlp.hidden=[%d,%d]" % ((int((3 * HOST_BYTES / 8) ** 0.5),) * 2)
 SHORT = 'data.train.tokens.files="%s"'
 # ranks, arguments, exit code, a part of the one line
 CASES = [
@@ -48,6 +52,8 @@ CASES = [
      "beyond.bin: token 77 at position 1234 is not below the vocabulary, 61"),
     (2, ["train", "tokens.txtpb", "--set", "train.memory_limit_mib=1", "--set", "train.recompute=FULL"],
      USAGE, "train.memory_limit_mib (1), but a rank of stage 0 needs "),
+    (2, ["train", "mlp.txtpb", "--set", WIDE], USAGE,
+     "each rank's part of its host has "),
     (1, ["train", "tokens.txtpb", "--set", "data.train.tokens.context=13"], USAGE,
      "data.train.tokens.context (13) must be at most model.gpt.context (12)"),
     (1, ["train", "tokens.txtpb", "--set", SHORT % "short.bin"], DATA, "expects at least 13 tokens, got 5"),
