@@ -73,7 +73,8 @@ class Graph {
  public:
   ValueId input(std::string name, ValueType type);
   ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
-  // A value that lives as long as the session: a cache of keys and values.
+  // A value that outlives a run: a cache of keys and values. Of Inference alone: training refuses
+  // it, and what is kept, since checkpoints do not hold them.
   ValueId state(std::string name, ValueType type);
   // What a node makes stays as it is until the node runs again, for the host to read.
   void keep(ValueId id) { values_[id].role = Role::kState; }
