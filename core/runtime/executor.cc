@@ -371,14 +371,17 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
 }
 
 // Calls of a stream complete in order: the one behind the last that completed holds things up.
+// Which one that was is forgotten when the stream fails.
 std::string Executor::pending() const {
+  const std::string unknown = "the other ranks";
   const StreamRole role = joined_.load(std::memory_order_relaxed);
   const CpuStream* stream = device_.stream(role).cpu();
-  if (!stream) return "the other ranks";
-  const int64_t next = stream->completed.load() + 1;
-  const RecentCall& recent = recent_[static_cast<size_t>(role)][next % kRecentCalls];
+  if (!stream) return unknown;
+  const int64_t completed = stream->completed.load();
+  if (completed == CpuStream::kFailed) return unknown;
+  const RecentCall& recent = recent_[static_cast<size_t>(role)][(completed + 1) % kRecentCalls];
   const char* const what = recent.what.load();
-  return what ? fmt::format("{} of {}", name_of(recent.kind), what) : "the other ranks";
+  return what ? fmt::format("{} of {}", name_of(recent.kind), what) : unknown;
 }
 
 std::string Executor::where() const {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/program/build.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/small_session.h"
 
@@ -222,6 +223,48 @@ TEST(Session, SaysWhereItIs) {
   SmallBatches batch(SmallNet{}, 1);
   cpu.session.train_step(batch);
   EXPECT_EQ(cpu.session.where(), "train: prepare");
+}
+
+// One call a step; from the `fails`th on the others are gone.
+class FailingTransport : public Transport {
+ public:
+  explicit FailingTransport(int fails) : fails_(fails) {}
+  void enqueue(const CollectiveCall&, Stream stream) override {
+    CpuStream& calls = *stream.cpu();
+    if (++calls.submitted < fails_) {
+      calls.completed = calls.submitted;
+      return;
+    }
+    calls.error = std::make_exception_ptr(SystemError("rank 1 is gone"));
+    calls.completed = CpuStream::kFailed;
+  }
+
+ private:
+  int fails_;
+};
+
+SessionPlan plan_with_a_call(const SmallNet& net) {
+  SessionPlan plan = small_plan(net, DeviceKind::kCpu);
+  Graph graph = plan.train.graph;
+  const PlannedCollective call{.dtype = DType::kF64,
+                               .location = {Arena::kControl, 0},
+                               .count = control_elements(graph),
+                               .what = "the control vector"};
+  plan.train = build_program(std::move(graph), plan.layout,
+                             {.micro_batch = net.batch, .update = true, .after_backward = {call}});
+  return plan;
+}
+
+// Which call it was is not known any more, and of the last 256 none may be named in its place.
+TEST(Session, NamesNoCallOfAStreamThatFailed) {
+  const SmallNet net;
+  const auto device = make_cpu_device(1);
+  FailingTransport transport(260);
+  Session session(*device, transport, plan_with_a_call(net));
+  SmallBatches batch(net, 1);
+  for (int step = 1; step < 260; ++step) session.train_step(batch);
+  EXPECT_THROW(session.train_step(batch), SystemError);
+  EXPECT_EQ(session.where(), "train: the other ranks");
 }
 
 #ifdef TRIREME_COUNTS_ALLOCATIONS
