@@ -56,6 +56,12 @@ Executor::Executor(const Program& program, Device& device, Transport& transport,
 
 Executor::~Executor() = default;
 
+int64_t Executor::bytes() const {
+  int64_t total = prepared_.bytes();
+  for (const Buffer& input : device_inputs_) total += input.bytes();
+  return total;
+}
+
 void Executor::make_kernels(uint64_t seed) {
   kernels_.resize(program_.graph.nodes().size());
   size_t most_operands = 0;

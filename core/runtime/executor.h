@@ -61,6 +61,9 @@ class Executor {
   // Grows with every instruction of a run: of two ranks in one step, the one with less is behind.
   int64_t place() const { return place_.load(std::memory_order_relaxed); }
 
+  // Of the memory that is the executor's own: prepared forms, and copies of batches.
+  int64_t bytes() const;
+
  private:
   void make_kernels(uint64_t seed);
   std::unique_ptr<Kernel> make_kernel(const Op& op, const NodeTypes& types,

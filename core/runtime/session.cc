@@ -240,7 +240,7 @@ SessionPlace Session::place() const {
 }
 
 int64_t Session::arena_bytes() const {
-  int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);
+  int64_t total = train_->bytes() + (eval_ ? eval_->bytes() : 0);
   for (const Buffer* buffer : {&arenas_->slots, &arenas_->scratch, &arenas_->gathered,
                                &arenas_->leaves, &arenas_->control, &arenas_->exact})
     total += buffer->bytes();
