@@ -242,18 +242,11 @@ void Executor::submit(CollectiveCall call, const char* what, StreamRole role) {
 
 void Executor::run_exchange(const Segment& segment, const Instruction& instruction) {
   const Node& node = program_.graph.node(instruction.index);
-  const Exchange& exchange = *node.op->exchange();
-  const ValueType& from = program_.graph.type(node.inputs[0]);
-  const ValueType& to = program_.graph.type(node.outputs[0]);
-  const bool counts_sent = exchange.kind == CollectiveKind::kAllGather;
-  submit({.kind = exchange.kind,
-          .op = exchange.op,
-          .dtype = from.dtype,
-          .group = exchange.group,
-          .send = address(segment.operands[instruction.first_operand]),
-          .recv = address(segment.operands[instruction.first_operand + instruction.inputs]),
-          .count = (counts_sent ? from : to).elements()},
-         node.name.c_str(), instruction.stream);
+  const Location* const operands = &segment.operands[instruction.first_operand];
+  CollectiveCall call = exchange_call(program_.graph, node);
+  call.send = address(operands[0]);
+  call.recv = address(operands[instruction.inputs]);
+  submit(call, call.what, instruction.stream);
   join(instruction.stream);
 }
 
