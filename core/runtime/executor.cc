@@ -73,7 +73,6 @@ void Executor::make_kernels(uint64_t seed) {
     const std::vector<ValueType> outputs = program_.graph.output_types(node);
     KernelContext context = device_.kernel_context();
     context.seed = seed;
-    context.node_name = node.name;
     kernels_[id] = make_kernel(*node.op, {inputs, outputs}, context);
   }
   for (const PlannedAccumulation& planned : program_.accumulations)

@@ -76,8 +76,7 @@ class GraphRun {
     const std::vector<core::ValueType> in = graph_.input_types(node),
                                        out = graph_.output_types(node);
     const core::NodeTypes types{in, out};
-    const auto kernel =
-        node.op->cpu_kernel(types, {.seed = feeds_.seed, .node_name = node.name, .threads = 1});
+    const auto kernel = node.op->cpu_kernel(types, {.seed = feeds_.seed, .threads = 1});
     const auto cpu = core::DeviceKind::kCpu;
     Memory workspace(static_cast<size_t>(node.op->workspace_cap(types, cpu) / 64 + 1));
     Memory prepared(static_cast<size_t>(node.op->prepared_cap(types, cpu) / 64 + 1));
