@@ -80,7 +80,7 @@ class Builder {
     if (value.role == Role::kState) {
       locations_[id] = {Arena::kState, program_.state_bytes};
       program_.states.push_back({id, program_.state_bytes});
-      program_.state_bytes += (value.type.bytes() + 255) / 256 * 256;
+      program_.state_bytes += round_up_256(value.type.bytes());
     }
     if (value.role == Role::kInput) {
       locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -70,10 +71,12 @@ class Executor {
                                       const KernelContext& context) const;
   void join(StreamRole role);
   void accumulate(int index, bool first);
+  void add(int index);
   void carry(int index, int leaf);
   void add_exactly(int index, bool first);
   void round(int index);
-  void run_norm();
+  void zero(int index);
+  void run_update(InstructionKind kind);
   void open_slot(int slot);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
@@ -83,6 +86,8 @@ class Executor {
   std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
+  void run_instruction(const Segment& segment, const Instruction& instruction,
+                       const ScheduleEntry& entry);
   void run_kernel(const Segment& segment, const Instruction& instruction,
                   const ScheduleEntry& entry);
   void* address(Location location) const;
@@ -106,7 +111,9 @@ class Executor {
     std::unique_ptr<Kernel> copy, add;
   };
   AccumulationKernels make_accumulation(int64_t elements) const;
-  void add(Kernel& kernel, Location a, Location b, Location to) const;
+  // Of an op on so many flat f32 inputs of `elements` each.
+  std::unique_ptr<Kernel> make_flat_kernel(const Op& op, size_t inputs, int64_t elements) const;
+  void run_flat(Kernel& kernel, std::initializer_list<Location> from, Location to) const;
   void copy(Kernel& kernel, Location from, Location to) const;
   std::vector<AccumulationKernels> accumulations_, carries_;
   std::vector<std::unique_ptr<Kernel>> additions_;
