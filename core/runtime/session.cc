@@ -135,7 +135,7 @@ const PassResult& Session::train_step(InputSource& source, const Votes& votes) {
   device_.copy_in(vote, host_control_, sizeof(Votes), compute);
   if (!prepared_for_train_) train_->prepare();
   run(*train_, source);
-  train_->prepare();  // for the next step, while the sums travel to the host
+  train_->prepare();  // for the next step, so that the host waits once for both
   prepared_for_train_ = true;
   prepared_for_eval_ = false;
   collect(plan_.train.graph, true);
