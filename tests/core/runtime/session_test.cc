@@ -267,6 +267,52 @@ TEST(Session, NamesNoCallOfAStreamThatFailed) {
   EXPECT_EQ(session.where(), "train: the other ranks");
 }
 
+// Counts the host memory that it hands out, and lets no session come further than that.
+class StingyDevice : public Device {
+ public:
+  DeviceKind kind() const override { return device_->kind(); }
+  std::string describe() const override { return "stingy"; }
+  Stream stream(StreamRole role) override { return device_->stream(role); }
+  void order(Stream earlier, Stream later) override { device_->order(earlier, later); }
+  void synchronize(Stream stream) override { device_->synchronize(stream); }
+  std::unique_ptr<Mark> make_mark() override { return device_->make_mark(); }
+  void copy_in(void* device, const void* host, int64_t bytes, Stream stream) override {
+    device_->copy_in(device, host, bytes, stream);
+  }
+  void copy_out(void* host, const void* device, int64_t bytes, Stream stream) override {
+    device_->copy_out(host, device, bytes, stream);
+  }
+  void fill_zero(void* device, int64_t bytes, Stream stream) override {
+    device_->fill_zero(device, bytes, stream);
+  }
+  void* allocate_host(int64_t bytes) override {
+    ++taken;
+    ++held;
+    return device_->allocate_host(bytes);
+  }
+  void free_host(void* memory) noexcept override {
+    --held;
+    device_->free_host(memory);
+  }
+  KernelContext kernel_context() override { throw SystemError("no kernels here"); }
+
+  int taken = 0, held = 0;
+
+ private:
+  void* allocate(int64_t bytes) override { return device_->allocate_host(bytes); }
+  void free(void* memory) noexcept override { device_->free_host(memory); }
+
+  std::unique_ptr<Device> device_ = make_cpu_device(1);
+};
+
+TEST(Session, OneThatCannotBeMadeGivesHostMemoryBack) {
+  StingyDevice device;
+  NoTransport transport;
+  EXPECT_THROW(Session(device, transport, small_plan(SmallNet{}, DeviceKind::kCpu)), SystemError);
+  EXPECT_GT(device.taken, 0);
+  EXPECT_EQ(device.held, 0);
+}
+
 #ifdef TRIREME_COUNTS_ALLOCATIONS
 TEST(Session, AStepAllocatesNothing) {
   for (const bool exact : {false, true}) {
