@@ -24,6 +24,14 @@ namespace {
 
 using core::Graph;
 
+// A session has no arena for states, and checkpoints do not hold them.
+void refuse_states(const Graph& graph) {
+  const std::vector<core::ValueId> states = graph.with_role(core::Role::kState);
+  if (states.empty()) return;
+  fail("[train] expects a network without states, got '{}': checkpoints hold none in this version",
+       graph.value(states.front()).name);
+}
+
 bool is_exact(const TrainingOptions& options) { return options.batch.leaves > 0; }
 
 core::PlannedCollective exact_reduction(const core::PlannedExactSum& sums, std::string what) {
@@ -369,6 +377,8 @@ std::string explain_stages(const Graph& forward, const Mesh& mesh, const Trainin
 
 core::SessionPlan plan_training(Graph train, std::optional<Graph> eval, const Mesh& mesh,
                                 const TrainingOptions& options) {
+  refuse_states(train);
+  if (eval) refuse_states(*eval);
   return Composer(mesh, options).run(std::move(train), std::move(eval));
 }
 

@@ -47,7 +47,8 @@ struct TrainingOptions {
 };
 
 // `train` holds the forward pass only; its backward is appended here. With one rank the programs
-// hold no collective at all.
+// hold no collective at all. Throws InvalidArgument for a layout that does not fit the network,
+// and for a network with states.
 core::SessionPlan plan_training(core::Graph train, std::optional<core::Graph> eval,
                                 const Mesh& mesh, const TrainingOptions& options);
 

@@ -90,7 +90,8 @@ class StageExtractor {
 
   void copy(const Node& node) {
     Node local = node;
-    local.chunk = views_[node.outputs[0]] ? 0 : node.chunk / place_.stages;
+    // Segments list the last chunk first, and whatever reads a view is listed behind it.
+    local.chunk = views_[node.outputs[0]] ? place_.chunks - 1 : node.chunk / place_.stages;
     local.accumulate = false;
     for (ValueId& input : local.inputs)
       if (input != kNoValue) input = travels(input) ? in_chunk(input, node.chunk) : shared(input);

@@ -24,9 +24,9 @@ class GradientBuilder {
   // Whether input i leads back to a trained parameter.
   bool wants(int i) const { return wants_[i]; }
 
-  // Appends a node whose first output is the gradient of input i. Its name is
-  // "<node>/grad_<suffix>". If input i is a parameter it is a weight-backward node.
-  // A node may make the gradients of two inputs (weight and bias): name them all, in output order.
+  // Appends a node "<node>/grad_<suffix>" whose outputs are the gradients of the inputs that
+  // `of_inputs` numbers, in that order: of one, or of several at once (weight and bias). If the
+  // first of them is a parameter it is a weight-backward node.
   void emit(std::string suffix, OpPtr op, std::vector<ValueId> inputs, std::vector<int> of_inputs);
   // Appends a node whose outputs are no input's gradient themselves (d of the pre-activation).
   std::vector<ValueId> emit_intermediate(std::string suffix, OpPtr op, std::vector<ValueId> inputs);

@@ -73,9 +73,11 @@ class Graph {
  public:
   ValueId input(std::string name, ValueType type);
   ValueId parameter(std::string name, ValueType type, Init init, SplitHint split = {});
-  // A value that lives as long as the session: a cache of keys and values.
+  // A value that outlives a run: a cache of keys and values. Of Inference alone: training refuses
+  // it, and what is kept, since checkpoints do not hold them.
   ValueId state(std::string name, ValueType type);
-  // What a node makes stays as it is until the node runs again, for the host to read.
+  // What a node makes stays as it is until the node runs again, for the host to read. A view is
+  // not made: build_program refuses it.
   void keep(ValueId id) { values_[id].role = Role::kState; }
 
   // Appends a node, infers its outputs' types and names them after it ("conv1", "conv1:1", ...).

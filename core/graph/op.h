@@ -77,8 +77,7 @@ enum class HalfProducts : uint8_t {
 
 // What the runtime knows when it makes a kernel.
 struct KernelContext {
-  uint64_t seed = 0;            // of the job; random kernels key Philox with it
-  std::string_view node_name;   // the other half of that key
+  uint64_t seed = 0;            // of the job; random kernels key Philox with it and their op's name
   int threads = 1;              // of the CPU that the kernel may use
   CudaContext* cuda = nullptr;  // null on the CPU
   HalfProducts half = HalfProducts::kNative;

@@ -80,7 +80,7 @@ class Builder {
     if (value.role == Role::kState) {
       locations_[id] = {Arena::kState, program_.state_bytes};
       program_.states.push_back({id, program_.state_bytes});
-      program_.state_bytes += (value.type.bytes() + 255) / 256 * 256;
+      program_.state_bytes += round_up_256(value.type.bytes());
     }
     if (value.role == Role::kInput) {
       locations_[id] = {Arena::kInputs, static_cast<int64_t>(program_.inputs.size())};
@@ -170,9 +170,20 @@ class Builder {
       instruction.workspace = workspaces_[id];
       reserve_prepared(segment, node, instruction);
       append(segment, node, instruction);
-    } else if (Location& view = locations_[node.outputs[0]]; view.arena == Arena::kNone) {
-      view = operand(node.inputs[node.op->view_of()]);
+    } else {
+      append_view(node);
     }
+  }
+
+  // A view of what storage has not placed lies where that lies.
+  void append_view(const Node& node) {
+    const Value& value = graph().value(node.outputs[0]);
+    const ValueId source = node.inputs[node.op->view_of()];
+    if (value.role == Role::kState)
+      fail("[program] expects what is kept to be made by a node, got '{}', a view of '{}'",
+           value.name, graph().value(source).name);
+    Location& view = locations_[node.outputs[0]];
+    if (view.arena == Arena::kNone) view = operand(source);
   }
 
   Adds adds_of(const Node& node) const {

@@ -1,6 +1,6 @@
 #include "core/program/program.h"
 
-#include <fmt/format.h>
+#include "core/base/error.h"
 
 namespace trireme::core {
 namespace {
@@ -20,6 +20,24 @@ std::string_view name_of(CollectiveKind kind) {
 StreamRole stream_of(const Transfer& transfer) {
   if (transfer.down) return transfer.receive ? StreamRole::kReceiveDown : StreamRole::kSendDown;
   return transfer.receive ? StreamRole::kReceiveUp : StreamRole::kSendUp;
+}
+
+CollectiveCall exchange_call(const Graph& graph, const Node& node) {
+  const Exchange& exchange = *node.op->exchange();
+  const bool known = exchange.kind == CollectiveKind::kAllReduce ||
+                     exchange.kind == CollectiveKind::kReduceScatter ||
+                     exchange.kind == CollectiveKind::kAllGather;
+  if (!known)
+    fail("[exchange] expects an all_reduce, a reduce_scatter or an all_gather, got the {} '{}'",
+         name_of(exchange.kind), node.name);
+  const bool counts_sent = exchange.kind == CollectiveKind::kAllGather;
+  const ValueType& counted = graph.type(counts_sent ? node.inputs[0] : node.outputs[0]);
+  return {.kind = exchange.kind,
+          .op = exchange.op,
+          .dtype = counted.dtype,
+          .group = exchange.group,
+          .count = counted.elements(),
+          .what = node.name.c_str()};
 }
 
 std::string describe(const Program& program, const Segment& segment, int pc) {

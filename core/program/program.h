@@ -208,6 +208,10 @@ struct Program {
 
 StreamRole stream_of(const Transfer& transfer);
 
+// The call that an exchange of the graph is, but for its addresses. Throws InvalidArgument for
+// kinds that no exchange has.
+CollectiveCall exchange_call(const Graph& graph, const Node& node);
+
 // The place of instruction `pc` in words of the graph: "conv1/grad_weight", "bucket 3 (...)".
 std::string describe(const Program& program, const Segment& segment, int pc);
 

@@ -93,6 +93,14 @@ class Device {
   virtual void free(void* memory) noexcept = 0;
 };
 
+// Owns what a device's allocate_host() gave.
+struct FreeHost {
+  Device* device = nullptr;
+  void operator()(void* memory) const noexcept { device->free_host(memory); }
+};
+template <typename T>
+using HostPointer = std::unique_ptr<T, FreeHost>;
+
 // Of one rank, added up over its comm streams; see CpuStream.
 struct CommunicationTimes {
   double seconds = 0;  // that calls were under way

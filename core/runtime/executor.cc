@@ -56,6 +56,12 @@ Executor::Executor(const Program& program, Device& device, Transport& transport,
 
 Executor::~Executor() = default;
 
+int64_t Executor::bytes() const {
+  int64_t total = prepared_.bytes();
+  for (const Buffer& input : device_inputs_) total += input.bytes();
+  return total;
+}
+
 void Executor::make_kernels(uint64_t seed) {
   kernels_.resize(program_.graph.nodes().size());
   size_t most_operands = 0;
@@ -67,13 +73,12 @@ void Executor::make_kernels(uint64_t seed) {
     const std::vector<ValueType> outputs = program_.graph.output_types(node);
     KernelContext context = device_.kernel_context();
     context.seed = seed;
-    context.node_name = node.name;
     kernels_[id] = make_kernel(*node.op, {inputs, outputs}, context);
   }
   for (const PlannedAccumulation& planned : program_.accumulations)
     accumulations_.push_back(make_accumulation(planned.elements));
   for (const PlannedAddition& planned : program_.additions)
-    additions_.push_back(make_accumulation(planned.elements).add);
+    additions_.push_back(make_flat_kernel(Add(), 2, planned.elements));
   for (const PlannedCarry& planned : program_.carries)
     carries_.push_back(make_accumulation(planned.elements));
   started_.resize(program_.collectives.size());
@@ -85,11 +90,13 @@ void Executor::make_kernels(uint64_t seed) {
 }
 
 Executor::AccumulationKernels Executor::make_accumulation(int64_t elements) const {
-  const ValueType type{{elements}, DType::kF32};
-  const std::vector<ValueType> pair{type, type};
-  const NodeTypes types{pair, std::span(pair).first(1)};
-  return {make_kernel(Scale(1), types, device_.kernel_context()),
-          make_kernel(Add(), types, device_.kernel_context())};
+  return {make_flat_kernel(Scale(1), 1, elements), make_flat_kernel(Add(), 2, elements)};
+}
+
+std::unique_ptr<Kernel> Executor::make_flat_kernel(const Op& op, size_t inputs,
+                                                   int64_t elements) const {
+  const std::vector<ValueType> values(inputs, {{elements}, DType::kF32});
+  return make_kernel(op, {values, std::span(values).first(1)}, device_.kernel_context());
 }
 
 std::unique_ptr<Kernel> Executor::make_kernel(const Op& op, const NodeTypes& types,
@@ -149,7 +156,6 @@ void Executor::run(InputSource& source) {
 }
 
 void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
-  const Stream compute = device_.stream(StreamRole::kCompute);
   const int64_t place = place_.load(std::memory_order_relaxed) >> 32 << 32;
   slot_offset_ = entry.slot_offset;
   first_input_ = (entry.micro_batch % input_sets_) * program_.inputs.size();
@@ -161,63 +167,43 @@ void Executor::run_segment(const Segment& segment, const ScheduleEntry& entry) {
     const Instruction& instruction = segment.instructions[pc];
     if (!runs(instruction, entry)) continue;
     place_.store(place | static_cast<int64_t>(pc + kRunning), std::memory_order_relaxed);
-    switch (instruction.kind) {
-      case InstructionKind::kKernel:
-      case InstructionKind::kPrepare:
-        run_kernel(segment, instruction, entry);
-        break;
-      case InstructionKind::kExchange:
-        run_exchange(segment, instruction);
-        break;
-      case InstructionKind::kTransfer:
-        run_transfer(instruction.index, instruction.stream, entry.slot);
-        break;
-      case InstructionKind::kCollective:
-        run_collective(instruction.index, instruction.stream);
-        break;
-      case InstructionKind::kWait:
-        wait_for_collective(instruction.index, instruction.stream);
-        break;
-      case InstructionKind::kAccumulate:
-        accumulate(instruction.index, entry.first);
-        break;
-      case InstructionKind::kAdd: {
-        const PlannedAddition& planned = program_.additions[instruction.index];
-        add(*additions_[instruction.index], planned.a, planned.b, planned.to);
-        break;
-      }
-      case InstructionKind::kCarry:
-        carry(instruction.index, entry.leaf);
-        break;
-      case InstructionKind::kAddExactly:
-        add_exactly(instruction.index, entry.first);
-        break;
-      case InstructionKind::kRound:
-        round(instruction.index);
-        break;
-      case InstructionKind::kJoin:
-        join(instruction.stream);
-        break;
-      case InstructionKind::kZero: {
-        const ZeroedRange& range = program_.zeroed[instruction.index];
-        device_.fill_zero(address(range.location), range.bytes, compute);
-        break;
-      }
-      case InstructionKind::kNorm:
-        run_norm();
-        break;
-      case InstructionKind::kControl:
-        tools_.control->run(
-            static_cast<const double*>(bases_[static_cast<size_t>(Arena::kControl)]),
-            tools_.sum_of_squares, step_, compute);
-        break;
-      case InstructionKind::kUpdate:
-        tools_.update->run({flat(Arena::kParameters), flat(Arena::kGradients), tools_.moment1,
-                            tools_.moment2, step_, compute});
-        if (tools_.average)
-          tools_.average->run(flat(Arena::kParameters), tools_.averages, step_, compute);
-        break;
-    }
+    run_instruction(segment, instruction, entry);
+  }
+}
+
+void Executor::run_instruction(const Segment& segment, const Instruction& instruction,
+                               const ScheduleEntry& entry) {
+  const int index = instruction.index;
+  switch (instruction.kind) {
+    case InstructionKind::kKernel:
+    case InstructionKind::kPrepare:
+      return run_kernel(segment, instruction, entry);
+    case InstructionKind::kExchange:
+      return run_exchange(segment, instruction);
+    case InstructionKind::kTransfer:
+      return run_transfer(index, instruction.stream, entry.slot);
+    case InstructionKind::kCollective:
+      return run_collective(index, instruction.stream);
+    case InstructionKind::kWait:
+      return wait_for_collective(index, instruction.stream);
+    case InstructionKind::kAccumulate:
+      return accumulate(index, entry.first);
+    case InstructionKind::kAdd:
+      return add(index);
+    case InstructionKind::kCarry:
+      return carry(index, entry.leaf);
+    case InstructionKind::kAddExactly:
+      return add_exactly(index, entry.first);
+    case InstructionKind::kRound:
+      return round(index);
+    case InstructionKind::kJoin:
+      return join(instruction.stream);
+    case InstructionKind::kZero:
+      return zero(index);
+    case InstructionKind::kNorm:
+    case InstructionKind::kControl:
+    case InstructionKind::kUpdate:
+      return run_update(instruction.kind);
   }
 }
 
@@ -236,18 +222,11 @@ void Executor::submit(CollectiveCall call, const char* what, StreamRole role) {
 
 void Executor::run_exchange(const Segment& segment, const Instruction& instruction) {
   const Node& node = program_.graph.node(instruction.index);
-  const Exchange& exchange = *node.op->exchange();
-  const ValueType& from = program_.graph.type(node.inputs[0]);
-  const ValueType& to = program_.graph.type(node.outputs[0]);
-  const bool counts_sent = exchange.kind == CollectiveKind::kAllGather;
-  submit({.kind = exchange.kind,
-          .op = exchange.op,
-          .dtype = from.dtype,
-          .group = exchange.group,
-          .send = address(segment.operands[instruction.first_operand]),
-          .recv = address(segment.operands[instruction.first_operand + instruction.inputs]),
-          .count = (counts_sent ? from : to).elements()},
-         node.name.c_str(), instruction.stream);
+  const Location* const operands = &segment.operands[instruction.first_operand];
+  CollectiveCall call = exchange_call(program_.graph, node);
+  call.send = address(operands[0]);
+  call.recv = address(operands[instruction.inputs]);
+  submit(call, call.what, instruction.stream);
   join(instruction.stream);
 }
 
@@ -287,20 +266,26 @@ void Executor::accumulate(int index, bool first) {
   if (first)
     copy(*kernels.copy, planned.from, planned.to);
   else
-    add(*kernels.add, planned.from, planned.to, planned.to);
+    run_flat(*kernels.add, {planned.from, planned.to}, planned.to);
 }
 
-void Executor::add(Kernel& kernel, Location a, Location b, Location to) const {
-  const void* inputs[] = {address(a), address(b)};
-  void* outputs[] = {address(to)};
-  kernel.run({.inputs = inputs,
-              .outputs = outputs,
+void Executor::add(int index) {
+  const PlannedAddition& planned = program_.additions[index];
+  run_flat(*additions_[index], {planned.a, planned.b}, planned.to);
+}
+
+void Executor::run_flat(Kernel& kernel, std::initializer_list<Location> from, Location to) const {
+  std::array<const void*, 2> inputs{};
+  std::ranges::transform(from, inputs.begin(), [this](Location at) { return address(at); });
+  void* const output = address(to);
+  kernel.run({.inputs = inputs.data(),
+              .outputs = &output,
               .step = step_,
               .stream = device_.stream(StreamRole::kCompute)});
 }
 
 void Executor::copy(Kernel& kernel, Location from, Location to) const {
-  if (address(from) != address(to)) add(kernel, from, to, to);
+  if (address(from) != address(to)) run_flat(kernel, {from}, to);
 }
 
 void Executor::carry(int index, int leaf) {
@@ -308,7 +293,7 @@ void Executor::carry(int index, int leaf) {
   const AccumulationKernels& kernels = carries_[index];
   size_t level = 0;
   for (; level < planned.levels.size() && (leaf >> level & 1) != 0; ++level)
-    add(*kernels.add, planned.levels[level], planned.value, planned.value);
+    run_flat(*kernels.add, {planned.levels[level], planned.value}, planned.value);
   const bool last = level == planned.levels.size();
   copy(*kernels.copy, planned.value, last ? planned.total : planned.levels[level]);
 }
@@ -329,11 +314,27 @@ void Executor::round(int index) {
   for (int64_t i = 0; i < planned.count; ++i) values[i] = exact_value(sums + i * kExactLimbs);
 }
 
-void Executor::run_norm() {
-  if (tools_.exact_norm == nullptr)
-    return tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false,
-                            device_.stream(StreamRole::kCompute));
-  tools_.exact_norm->run(flat(Arena::kGradients), tools_.exact_sum);
+void Executor::zero(int index) {
+  const ZeroedRange& range = program_.zeroed[index];
+  device_.fill_zero(address(range.location), range.bytes, device_.stream(StreamRole::kCompute));
+}
+
+void Executor::run_update(InstructionKind kind) {
+  const Stream compute = device_.stream(StreamRole::kCompute);
+  if (kind == InstructionKind::kNorm) {
+    if (tools_.exact_norm)
+      tools_.exact_norm->run(flat(Arena::kGradients), tools_.exact_sum);
+    else
+      tools_.norm->run(flat(Arena::kGradients), tools_.sum_of_squares, false, compute);
+  } else if (kind == InstructionKind::kControl) {
+    tools_.control->run(static_cast<const double*>(bases_[static_cast<size_t>(Arena::kControl)]),
+                        tools_.sum_of_squares, step_, compute);
+  } else {
+    tools_.update->run({flat(Arena::kParameters), flat(Arena::kGradients), tools_.moment1,
+                        tools_.moment2, step_, compute});
+    if (tools_.average)
+      tools_.average->run(flat(Arena::kParameters), tools_.averages, step_, compute);
+  }
 }
 
 void Executor::join(StreamRole role) {
@@ -371,14 +372,17 @@ void Executor::run_kernel(const Segment& segment, const Instruction& instruction
 }
 
 // Calls of a stream complete in order: the one behind the last that completed holds things up.
+// Which one that was is forgotten when the stream fails.
 std::string Executor::pending() const {
+  const std::string unknown = "the other ranks";
   const StreamRole role = joined_.load(std::memory_order_relaxed);
   const CpuStream* stream = device_.stream(role).cpu();
-  if (!stream) return "the other ranks";
-  const int64_t next = stream->completed.load() + 1;
-  const RecentCall& recent = recent_[static_cast<size_t>(role)][next % kRecentCalls];
+  if (!stream) return unknown;
+  const int64_t completed = stream->completed.load();
+  if (completed == CpuStream::kFailed) return unknown;
+  const RecentCall& recent = recent_[static_cast<size_t>(role)][(completed + 1) % kRecentCalls];
   const char* const what = recent.what.load();
-  return what ? fmt::format("{} of {}", name_of(recent.kind), what) : "the other ranks";
+  return what ? fmt::format("{} of {}", name_of(recent.kind), what) : unknown;
 }
 
 std::string Executor::where() const {

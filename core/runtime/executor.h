@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -61,16 +62,21 @@ class Executor {
   // Grows with every instruction of a run: of two ranks in one step, the one with less is behind.
   int64_t place() const { return place_.load(std::memory_order_relaxed); }
 
+  // Of the memory that is the executor's own: prepared forms, and copies of batches.
+  int64_t bytes() const;
+
  private:
   void make_kernels(uint64_t seed);
   std::unique_ptr<Kernel> make_kernel(const Op& op, const NodeTypes& types,
                                       const KernelContext& context) const;
   void join(StreamRole role);
   void accumulate(int index, bool first);
+  void add(int index);
   void carry(int index, int leaf);
   void add_exactly(int index, bool first);
   void round(int index);
-  void run_norm();
+  void zero(int index);
+  void run_update(InstructionKind kind);
   void open_slot(int slot);
   void submit(CollectiveCall call, const char* what, StreamRole role);
   void run_exchange(const Segment& segment, const Instruction& instruction);
@@ -80,6 +86,8 @@ class Executor {
   std::string pending() const;
   void fetch(InputSource& source, int micro_batch);
   void run_segment(const Segment& segment, const ScheduleEntry& entry);
+  void run_instruction(const Segment& segment, const Instruction& instruction,
+                       const ScheduleEntry& entry);
   void run_kernel(const Segment& segment, const Instruction& instruction,
                   const ScheduleEntry& entry);
   void* address(Location location) const;
@@ -103,7 +111,9 @@ class Executor {
     std::unique_ptr<Kernel> copy, add;
   };
   AccumulationKernels make_accumulation(int64_t elements) const;
-  void add(Kernel& kernel, Location a, Location b, Location to) const;
+  // Of an op on so many flat f32 inputs of `elements` each.
+  std::unique_ptr<Kernel> make_flat_kernel(const Op& op, size_t inputs, int64_t elements) const;
+  void run_flat(Kernel& kernel, std::initializer_list<Location> from, Location to) const;
   void copy(Kernel& kernel, Location from, Location to) const;
   std::vector<AccumulationKernels> accumulations_, carries_;
   std::vector<std::unique_ptr<Kernel>> additions_;

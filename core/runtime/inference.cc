@@ -109,7 +109,7 @@ int64_t Inference::arena_bytes() const {
   int64_t total = 0;
   for (const Buffer* buffer : {&parameters_, &state_, &slots_, &scratch_, &control_})
     total += buffer->bytes();
-  for (const Program& program : programs_) total += program.prepared_bytes;
+  for (const auto& executor : executors_) total += executor->bytes();
   return total;
 }
 

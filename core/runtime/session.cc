@@ -63,9 +63,10 @@ struct Session::Arenas {
 
 Session::Session(Device& device, Transport& transport, SessionPlan plan)
     : device_(device), plan_(std::move(plan)), arenas_(std::make_unique<Arenas>(device, plan_)) {
-  host_step_ = new (device_.allocate_host(sizeof(StepState))) StepState;
-  if (scales_loss()) set_loss_scale(plan_.control.scaling.initial, 0, host_step_);
-  host_control_ = static_cast<double*>(device_.allocate_host(arenas_->control.bytes()));
+  host_step_ = {new (device_.allocate_host(sizeof(StepState))) StepState, FreeHost{&device_}};
+  if (scales_loss()) set_loss_scale(plan_.control.scaling.initial, 0, host_step_.get());
+  host_control_ = {static_cast<double*>(device_.allocate_host(arenas_->control.bytes())),
+                   FreeHost{&device_}};
   KernelContext context = device_.kernel_context();
   if (plan_.train.exact_bytes > 0)
     exact_norm_ = std::make_unique<ExactNormKernel>(plan_.norm_ranges.value(), context);
@@ -95,10 +96,7 @@ Session::Session(Device& device, Transport& transport, SessionPlan plan)
   result_.sums.reserve(static_cast<size_t>(arenas_->control.bytes()) / sizeof(double));
 }
 
-Session::~Session() {
-  device_.free_host(host_step_);
-  device_.free_host(host_control_);
-}
+Session::~Session() = default;
 
 // By pieces: the host holds no second copy of a parameter that may be a tenth of all memory.
 void Session::initialize() {
@@ -128,14 +126,14 @@ const PassResult& Session::train_step(InputSource& source, const Votes& votes) {
   const Stream compute = device_.stream(StreamRole::kCompute);
   const CommunicationTimes before = communication_of(device_);
   host_step_->first_sample = host_step_->attempted_steps * plan_.global_batch;
-  std::memcpy(host_control_, &votes, sizeof(Votes));
+  std::memcpy(host_control_.get(), &votes, sizeof(Votes));
   // The votes lie behind the sums, which the first micro-batch replaces.
   auto* vote = static_cast<double*>(arenas_->control.data()) + 2 * sums_of(plan_.train.graph);
-  device_.copy_in(arenas_->step.data(), host_step_, sizeof(StepState), compute);
-  device_.copy_in(vote, host_control_, sizeof(Votes), compute);
+  device_.copy_in(arenas_->step.data(), host_step_.get(), sizeof(StepState), compute);
+  device_.copy_in(vote, host_control_.get(), sizeof(Votes), compute);
   if (!prepared_for_train_) train_->prepare();
   run(*train_, source);
-  train_->prepare();  // for the next step, while the sums travel to the host
+  train_->prepare();  // for the next step, so that the host waits once for both
   prepared_for_train_ = true;
   prepared_for_eval_ = false;
   collect(plan_.train.graph, true);
@@ -155,14 +153,14 @@ const PassResult& Session::evaluate(InputSource& source) {
 const PassResult& Session::collect(const Graph& graph, bool train) {
   const Stream compute = device_.stream(StreamRole::kCompute);
   const int64_t sums = sums_of(graph);
-  device_.copy_out(host_control_, arenas_->control.data(),
+  device_.copy_out(host_control_.get(), arenas_->control.data(),
                    (2 * sums + kVotes) * size_of(DType::kF64), compute);
-  if (train) device_.copy_out(host_step_, arenas_->step.data(), sizeof(StepState), compute);
+  if (train) device_.copy_out(host_step_.get(), arenas_->step.data(), sizeof(StepState), compute);
   device_.synchronize(compute);
   result_.sums.clear();
-  for (int64_t i = 0; i < sums; ++i)
-    result_.sums.push_back({host_control_[2 * i], host_control_[2 * i + 1]});
-  const double* votes = host_control_ + 2 * sums;
+  const double* const control = host_control_.get();
+  for (int64_t i = 0; i < sums; ++i) result_.sums.push_back({control[2 * i], control[2 * i + 1]});
+  const double* const votes = control + 2 * sums;
   result_.votes = {.stop = votes[0], .requeue = votes[1], .save_done = votes[2]};
   result_.step = *host_step_;
   return result_;
@@ -229,7 +227,7 @@ void Session::set_counters(const StepCounters& counters) {
   host_step_->applied_steps = counters.applied;
   host_step_->non_finite_steps = static_cast<int32_t>(counters.non_finite);
   if (scales_loss() && counters.loss_scale > 0)
-    set_loss_scale(counters.loss_scale, counters.good_steps, host_step_);
+    set_loss_scale(counters.loss_scale, counters.good_steps, host_step_.get());
 }
 
 std::string Session::where() const { return running_.load(std::memory_order_relaxed)->where(); }
@@ -240,7 +238,7 @@ SessionPlace Session::place() const {
 }
 
 int64_t Session::arena_bytes() const {
-  int64_t total = plan_.train.prepared_bytes + (plan_.eval ? plan_.eval->prepared_bytes : 0);
+  int64_t total = train_->bytes() + (eval_ ? eval_->bytes() : 0);
   for (const Buffer* buffer : {&arenas_->slots, &arenas_->scratch, &arenas_->gathered,
                                &arenas_->leaves, &arenas_->control, &arenas_->exact})
     total += buffer->bytes();

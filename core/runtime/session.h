@@ -132,8 +132,8 @@ class Session {
   std::optional<AverageKernel> average_;
   std::unique_ptr<Executor> train_;
   std::unique_ptr<Executor> eval_;
-  StepState* host_step_ = nullptr;        // pinned; what the host writes and reads of the device's
-  double* host_control_ = nullptr;        // pinned
+  HostPointer<StepState> host_step_;      // pinned; what the host writes and reads of the device's
+  HostPointer<double> host_control_;      // pinned
   std::atomic<const Executor*> running_;  // the one that ran last
   std::atomic<int64_t> passes_{0};
   bool prepared_for_eval_ = false;

@@ -38,14 +38,12 @@ ScriptCall call_of(const Graph& graph, const Transfer& transfer) {
 }
 
 ScriptCall call_of(const Graph& graph, const Node& node) {
-  const Exchange& exchange = *node.op->exchange();
-  const bool counts_sent = exchange.kind == CollectiveKind::kAllGather;
-  const ValueType& counted = graph.type(counts_sent ? node.inputs[0] : node.outputs[0]);
-  return {.kind = exchange.kind,
-          .op = exchange.op,
-          .dtype = counted.dtype,
-          .group = exchange.group,
-          .count = counted.elements(),
+  const CollectiveCall call = exchange_call(graph, node);
+  return {.kind = call.kind,
+          .op = call.op,
+          .dtype = call.dtype,
+          .group = call.group,
+          .count = call.count,
           .what = node.name};
 }
 

@@ -56,7 +56,8 @@ std::vector<DeviceModel> make_table() {
   };
 }
 
-// Half the distance that makes a sample count e times less, in powers of two of flops and bytes.
+// A sample counts e^kNearness times less for each 1 of squared distance, in powers of two of flops
+// and bytes.
 constexpr double kNearness = 0.5;
 
 double logarithm(int64_t value) {

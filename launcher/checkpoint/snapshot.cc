@@ -21,7 +21,7 @@ Snapshot::Snapshot(const core::Session& session, core::Device& device,
     elements += range.elements;
   }
   memory_ = {static_cast<float*>(device.allocate_host(elements * core::size_of(core::DType::kF32))),
-             [&device](float* memory) { device.free_host(memory); }};
+             core::FreeHost{&device}};
 }
 
 void Snapshot::begin() {

@@ -1,11 +1,10 @@
-// A rank's share of the state at one instant, in host memory: copied by the training thread, between
-// two steps, and read by the thread that writes it, which starts with the first MiB of it and does
-// not wait for the last.
+// A rank's share of the state at one instant, in host memory: copied by the training thread,
+// between two steps, and read by the thread that writes it, which starts with the first MiB of it
+// and does not wait for the last.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -38,7 +37,7 @@ class Snapshot {
   const core::Session& session_;
   std::vector<core::StateRange> ranges_;
   std::vector<int64_t> offsets_;  // of each range in the memory
-  std::unique_ptr<float, std::function<void(float*)>> memory_;
+  core::HostPointer<float> memory_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable more_;

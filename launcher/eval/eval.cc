@@ -28,13 +28,17 @@ ExitCode evaluate(const EvalArguments& arguments, const Extensions& extensions,
     run = shape_run(job.options, shapes_of(data), world.size());
   });
   Watch watch(world, job.options.deadlines, {});
+  // Outside of what is guarded: when this rank fails, the comm thread may still be at work on the
+  // session's memory, which must last until guard() has ended the process.
+  std::optional<DistributedSession> distributed;
   return watch.guard([&] {
-    DistributedSession distributed(world, arguments.device, arguments.share_gpu, job.options,
-                                   shapes_of(data), *run, extensions.models);
-    agree(world.communicator(), [&] { weights->load(distributed.session()); });
-    Evaluator evaluator(distributed.session(), distributed.device(), data, *run,
+    distributed.emplace(world, arguments.device, arguments.share_gpu, job.options, shapes_of(data),
+                        *run, extensions.models);
+    core::Session& session = distributed->session();
+    agree(world.communicator(), [&] { weights->load(session); });
+    Evaluator evaluator(session, distributed->device(), data, *run,
                         run->mesh.coordinate(world.rank(), parallel::Axis::kData));
-    const AttachedSession attached(watch.status(), distributed.session());
+    const AttachedSession attached(watch.status(), session);
     const InPhase phase(watch.status(), comm::Phase::kEval);
     const EvalRecord record = evaluator.run(&watch.status());
     if (world.rank() == 0)

@@ -16,7 +16,7 @@ struct LedgerLine {
 };
 
 // In a fixed order, the same lines on every rank, those of 0 bytes included; together
-// Session::arena_bytes() and, on a GPU, the copies of the batches.
+// Session::arena_bytes().
 struct Ledger {
   std::vector<LedgerLine> lines;
   int64_t total() const;

@@ -135,7 +135,6 @@ class TimedGraph {
     const core::NodeTypes types{inputs, outputs};
     core::KernelContext context = device_.kernel_context();
     context.seed = kSeed;
-    context.node_name = node.name;
     Timed timed{.node = &node,
                 .cost = node.op->cost(types),
                 .kernel = device_.kind() == core::DeviceKind::kCpu

@@ -5,8 +5,10 @@ Required: the job ends with 71 within the deadline + 5 s, one line names the rig
 is stuck, and no process is left. Also, of readers that fail or whose process ends: the failure's own
 code, at once.
 """
+import os
 import re
 import signal
+import subprocess
 import time
 
 from harness import Failure, Run, job_text, send, spread, steps_of
@@ -85,6 +87,25 @@ def failing(plant, folder, rank, ranks, how, want):
         raise Failure(f"{folder}: rank {rank}/{ranks} does '{how}': expects {want} and one line, got {code}: {run.output()[-1500:]}")
 
 
+def failing_evaluation(plant, folder, rank, ranks):
+    """`eval` on a rank that fails: its session stays until the process ends."""
+    plain = job_text(steps=5).replace("mlp { hidden: [24] }", 'custom { name: "watched" }')
+    trained = Run(plant, folder, plain, program=plant.stuck)
+    if trained.wait() != 0:
+        raise Failure(f"{folder}: cannot be trained: {trained.output()[-1500:]}")
+    job = folder.with_name("eval.txtpb")
+    bad = stuck_source(rank, plant.dice.randrange(1, 50), "throw")
+    job.write_text(re.sub(r"eval \{ synthetic \{.*\} \}", f"eval {{ {bad} }}", plain))
+    done = subprocess.run(
+        [plant.mpiexec, "-np", str(ranks), plant.stuck, "eval", job, "--checkpoint", folder, "--device", "cpu"],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    lines = [line for line in done.stderr.splitlines() if line.startswith("trireme:")]
+    if done.returncode != 66 or len(lines) != 1 or f"rank {rank}/{ranks}" not in lines[0]:
+        raise Failure(f"{folder}: expects 66 and one line of rank {rank}/{ranks}, got {done.returncode}: {done.stderr[-1500:]}")
+    if "the session is freed" in done.stderr:
+        raise Failure(f"{folder}: rank {rank}/{ranks} freed its session while others were in a collective")
+
+
 def run(plant, count, short):
     hangs = count or (4 if short else 50)
     kinds = ("stop", "loop", "sleep", "deadlock", "stop")
@@ -101,5 +122,8 @@ def run(plant, count, short):
         for rank in range(1 if short else 3):
             failing(plant, plant.folder(f"fails-{how}-{rank}") / "run", rank, 3, how, want)
             failures += 1
+    for rank in range(1, 2 if short else 3):
+        failing_evaluation(plant, plant.folder(f"eval-{rank}") / "run", rank, 3)
+        failures += 1
     return (f"{hangs} hangs ({', '.join(f'{k}: {n}' for k, n in told.items())}), deadline {DEADLINE:g} s; {failures} ranks that fail",
             f"right rank and place {hangs}/{hangs}, 71; failures named {failures}/{failures}", f"to the end {spread(took)}")

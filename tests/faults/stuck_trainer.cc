@@ -5,14 +5,19 @@
 //   read    the number of the read, counted from 1, at which it does
 //   how     loop: computes for ever; sleep: waits for ever; deadlock: locks what it holds already;
 //           throw: a bad sample; exit: the process ends without a word
+//
+// and with a model, custom { name: "watched" }, that says so if its session is freed behind the bad
+// sample: other ranks may still be sent what lies there.
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <string>
 
 #include "core/base/error.h"
+#include "core/ops/reshape.h"
 #include "launcher/data/synthetic.h"
 #include "launcher/run.h"
 
@@ -22,6 +27,22 @@ namespace {
 int own_rank() {
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
   return rank != nullptr ? std::atoi(rank) : 0;
+}
+
+std::atomic<bool> has_thrown = false;
+
+// A part of every graph of the model, and so of its session.
+class Witness : public core::Reshape {
+ public:
+  Witness() : Reshape({-1}) {}
+  ~Witness() override {
+    if (has_thrown) std::fputs("stuck: the session is freed\n", stderr);
+  }
+};
+
+void watched(models::NetBuilder& net, const models::CustomModelOptions&) {
+  const core::ValueId x = net.op("witness", std::make_shared<Witness>(), {net.data()});
+  net.softmax_cross_entropy("loss", net.linear("fc", x, {.outputs = net.request().classes}), {});
 }
 
 class StuckDataset : public Dataset {
@@ -42,9 +63,11 @@ class StuckDataset : public Dataset {
 
  private:
   void get_stuck(int64_t index) const {
-    if (how_ == "throw")
+    if (how_ == "throw") {
+      has_thrown = true;
       throw InvalidArgument(fmt::format("[stuck] sample {} cannot be read", index),
                             ExitCode::kBadData);
+    }
     if (how_ == "exit") ::_exit(3);
     static std::mutex held;
     if (how_ == "deadlock") held.lock();
@@ -66,6 +89,7 @@ class StuckDataset : public Dataset {
 int main(int argc, char** argv) {
   using namespace trireme::launcher;
   Extensions extensions;
+  extensions.models["watched"] = watched;
   extensions.datasets["stuck"] = [](const CustomDatasetOptions& options) {
     const auto number = [&](const char* key) { return std::stoll(options.parameters.at(key)); };
     const SyntheticOptions samples{.samples = 240, .height = 4, .width = 4, .seed = 3};

@@ -154,6 +154,28 @@ TEST(DataParallel, BucketsAreReducedBeforeBackwardEnds) {
   EXPECT_EQ(backward.back().kind, core::InstructionKind::kCollective);
 }
 
+// No session has memory for them, no checkpoint holds them.
+TEST(PlanTraining, RefusesWhatOutlivesARun) {
+  const SmallNet net;
+  core::Graph state = test::small_graph(net, 12), kept = state;
+  state.state("running", {{4}, core::DType::kF32});
+  kept.keep(kept.find("fc1"));
+  const auto refusal = [&](const core::Graph& train, const core::Graph& eval) -> std::string {
+    try {
+      plan_training(train, eval, Mesh({}, 1), options_of(net, 0, 1, 64));
+    } catch (const InvalidArgument& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  const core::Graph plain = test::small_graph(net, 12);
+  EXPECT_EQ(refusal(plain, plain), "nothing was thrown");
+  EXPECT_EQ(refusal(state, plain),
+            "[train] expects a network without states, got 'running': checkpoints hold none in "
+            "this version");
+  EXPECT_THAT(refusal(plain, kept), ::testing::HasSubstr("got 'fc1': checkpoints hold none"));
+}
+
 TEST(DataParallel, OneRankNeedsNoCollective) {
   const SmallNet net;
   const RankScripts scripts =

@@ -195,7 +195,7 @@ Case make_case(StageNet net, int stages, PipelineSchedule schedule, int chunks, 
 
 std::vector<Case> pipelines() {
   std::vector<Case> all;
-  for (StageNet net : {kDense, kSkips, kImages, kTied})
+  for (StageNet net : {kDense, kSkips, kImages, kTied, kViews})
     for (int stages : {2, 3, 4}) {
       const int m = stages == 3 ? 3 : 4;
       for (PipelineSchedule schedule : {kOneFOneB, kGpipe, kZeroBubble})
@@ -239,7 +239,9 @@ std::vector<Case> combinations() {
           with(make_case(kTied, 3, kOneFOneB, 1, 2), 2, 1),
           with(make_case(kTied, 2, kGpipe, 1, 4), 2, 2),
           with(make_case(kTied, 2, kOneFOneB, 1, 2), 3, 3),
-          with(make_case(kTied, 2, kInterleaved, 2, 2), 2, 1)};
+          with(make_case(kTied, 2, kInterleaved, 2, 2), 2, 1),
+          with(make_case(kViews, 2, kInterleaved, 2, 4), 1, 0, true),
+          with(make_case(kViews, 2, kInterleaved, 2, 2), 2, 1)};
 }
 
 INSTANTIATE_TEST_SUITE_P(Schedules, Pipeline, ::testing::ValuesIn(pipelines()));

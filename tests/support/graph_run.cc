@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/base/error.h"
+#include "core/program/program.h"
 #include "core/random/initializer.h"
 #include "core/random/philox.h"
 #include "core/runtime/step_state.h"
@@ -61,18 +62,11 @@ class GraphRun {
   void run_node(const Node& node) {
     if (node.op->view_of() >= 0) {
       copy_in(node.outputs[0], at(node.inputs[node.op->view_of()]));
-    } else if (const core::Exchange* exchange = node.op->exchange()) {
-      const core::ValueType &from = graph_.type(node.inputs[0]), &to = graph_.type(node.outputs[0]);
-      const bool counts_sent = exchange->kind == core::CollectiveKind::kAllGather;
-      group_->enqueue({.kind = exchange->kind,
-                       .op = exchange->op,
-                       .dtype = from.dtype,
-                       .group = exchange->group,
-                       .send = at(node.inputs[0]),
-                       .recv = at(node.outputs[0]),
-                       .count = (counts_sent ? from : to).elements(),
-                       .what = node.name.c_str()},
-                      {});
+    } else if (node.op->exchange() != nullptr) {
+      core::CollectiveCall call = core::exchange_call(graph_, node);
+      call.send = at(node.inputs[0]);
+      call.recv = at(node.outputs[0]);
+      group_->enqueue(call, {});
     } else {
       run_kernel(node);
     }
@@ -82,8 +76,7 @@ class GraphRun {
     const std::vector<core::ValueType> in = graph_.input_types(node),
                                        out = graph_.output_types(node);
     const core::NodeTypes types{in, out};
-    const auto kernel =
-        node.op->cpu_kernel(types, {.seed = feeds_.seed, .node_name = node.name, .threads = 1});
+    const auto kernel = node.op->cpu_kernel(types, {.seed = feeds_.seed, .threads = 1});
     const auto cpu = core::DeviceKind::kCpu;
     Memory workspace(static_cast<size_t>(node.op->workspace_cap(types, cpu) / 64 + 1));
     Memory prepared(static_cast<size_t>(node.op->prepared_cap(types, cpu) / 64 + 1));

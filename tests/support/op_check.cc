@@ -78,7 +78,6 @@ std::vector<HostTensor> run_op(OpDevice& device, const core::Op& op,
   const core::NodeTypes types{input_types, output_types};
   core::KernelContext context;
   context.seed = setting.seed;
-  context.node_name = setting.node_name;
   const std::unique_ptr<core::Kernel> kernel = device.make_kernel(op, types, context);
 
   Operands operands = place(device, op, inputs, output_types, options);

@@ -32,7 +32,6 @@ using Reference = std::function<OutputValues(const std::vector<HostTensor>& inpu
 // What a kernel is told besides its operands.
 struct OpSetting {
   uint64_t seed = 7;
-  std::string node_name = "op";
   core::StepState step;
   int64_t sample_offset = 0;
 };

@@ -107,6 +107,18 @@ ValueId tied(Layers& net, ValueId x) {
   return net.linear("head", x, kNetClasses, ActivationKind::kNone);
 }
 
+ValueId views(Layers& net, ValueId x) {
+  const ValueId view = net.view("view", x, {6, 6});
+  const ValueId flat = net.view("flat", view, {-1});
+  x = net.linear("fc0", flat, 15);
+  for (int i = 1; i < 6; ++i) {
+    const std::string number = std::to_string(i);
+    const ValueId side = net.linear("side" + number, flat, 15);
+    x = net.add("sum" + number, net.linear("fc" + number, x, 15), side);
+  }
+  return net.linear("head", x, kNetClasses, ActivationKind::kNone);
+}
+
 ValueId body(StageNet net, Layers& layers, ValueId data, bool training) {
   switch (net) {
     case StageNet::kDense:
@@ -115,6 +127,8 @@ ValueId body(StageNet net, Layers& layers, ValueId data, bool training) {
       return skips(layers, data);
     case StageNet::kImages:
       return images(layers, data);
+    case StageNet::kViews:
+      return views(layers, data);
     case StageNet::kTied:
       break;
   }

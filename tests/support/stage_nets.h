@@ -15,6 +15,7 @@ enum class StageNet {
   kSkips,   // a value that blocks far behind use again, and a residual stream in blocks
   kImages,  // convolutions, pooling, a view in the middle, linear layers
   kTied,    // the first and the last but one layer share their weight and bias
+  kViews,   // every layer reads a view of the data
 };
 
 constexpr int64_t kNetInputs = 36, kNetClasses = 5;

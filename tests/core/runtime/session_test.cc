@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/program/build.h"
 #include "tests/support/allocation_counter.h"
 #include "tests/support/small_session.h"
 
@@ -222,6 +223,94 @@ TEST(Session, SaysWhereItIs) {
   SmallBatches batch(SmallNet{}, 1);
   cpu.session.train_step(batch);
   EXPECT_EQ(cpu.session.where(), "train: prepare");
+}
+
+// One call a step; from the `fails`th on the others are gone.
+class FailingTransport : public Transport {
+ public:
+  explicit FailingTransport(int fails) : fails_(fails) {}
+  void enqueue(const CollectiveCall&, Stream stream) override {
+    CpuStream& calls = *stream.cpu();
+    if (++calls.submitted < fails_) {
+      calls.completed = calls.submitted;
+      return;
+    }
+    calls.error = std::make_exception_ptr(SystemError("rank 1 is gone"));
+    calls.completed = CpuStream::kFailed;
+  }
+
+ private:
+  int fails_;
+};
+
+SessionPlan plan_with_a_call(const SmallNet& net) {
+  SessionPlan plan = small_plan(net, DeviceKind::kCpu);
+  Graph graph = plan.train.graph;
+  const PlannedCollective call{.dtype = DType::kF64,
+                               .location = {Arena::kControl, 0},
+                               .count = control_elements(graph),
+                               .what = "the control vector"};
+  plan.train = build_program(std::move(graph), plan.layout,
+                             {.micro_batch = net.batch, .update = true, .after_backward = {call}});
+  return plan;
+}
+
+// Which call it was is not known any more, and of the last 256 none may be named in its place.
+TEST(Session, NamesNoCallOfAStreamThatFailed) {
+  const SmallNet net;
+  const auto device = make_cpu_device(1);
+  FailingTransport transport(260);
+  Session session(*device, transport, plan_with_a_call(net));
+  SmallBatches batch(net, 1);
+  for (int step = 1; step < 260; ++step) session.train_step(batch);
+  EXPECT_THROW(session.train_step(batch), SystemError);
+  EXPECT_EQ(session.where(), "train: the other ranks");
+}
+
+// Counts the host memory that it hands out, and lets no session come further than that.
+class StingyDevice : public Device {
+ public:
+  DeviceKind kind() const override { return device_->kind(); }
+  std::string describe() const override { return "stingy"; }
+  Stream stream(StreamRole role) override { return device_->stream(role); }
+  void order(Stream earlier, Stream later) override { device_->order(earlier, later); }
+  void synchronize(Stream stream) override { device_->synchronize(stream); }
+  std::unique_ptr<Mark> make_mark() override { return device_->make_mark(); }
+  void copy_in(void* device, const void* host, int64_t bytes, Stream stream) override {
+    device_->copy_in(device, host, bytes, stream);
+  }
+  void copy_out(void* host, const void* device, int64_t bytes, Stream stream) override {
+    device_->copy_out(host, device, bytes, stream);
+  }
+  void fill_zero(void* device, int64_t bytes, Stream stream) override {
+    device_->fill_zero(device, bytes, stream);
+  }
+  void* allocate_host(int64_t bytes) override {
+    ++taken;
+    ++held;
+    return device_->allocate_host(bytes);
+  }
+  void free_host(void* memory) noexcept override {
+    --held;
+    device_->free_host(memory);
+  }
+  KernelContext kernel_context() override { throw SystemError("no kernels here"); }
+
+  int taken = 0, held = 0;
+
+ private:
+  void* allocate(int64_t bytes) override { return device_->allocate_host(bytes); }
+  void free(void* memory) noexcept override { device_->free_host(memory); }
+
+  std::unique_ptr<Device> device_ = make_cpu_device(1);
+};
+
+TEST(Session, OneThatCannotBeMadeGivesHostMemoryBack) {
+  StingyDevice device;
+  NoTransport transport;
+  EXPECT_THROW(Session(device, transport, small_plan(SmallNet{}, DeviceKind::kCpu)), SystemError);
+  EXPECT_GT(device.taken, 0);
+  EXPECT_EQ(device.held, 0);
 }
 
 #ifdef TRIREME_COUNTS_ALLOCATIONS

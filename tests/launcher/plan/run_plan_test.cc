@@ -76,6 +76,22 @@ TEST(RunPlan, LedgerIsWhatASessionAllocates) {
   }
 }
 
+// A stage with several micro-batches under way keeps copies of their batches, on a CPU too.
+TEST(RunPlan, LedgerIsWhatTheSessionOfAStageAllocates) {
+  const Planned planned = plan_of(kMlp, 2, {"parallel.pipeline=2"}, "cpu");
+  const RunPlan plan = planned.run();
+  ASSERT_EQ(plan.classes.size(), 2u);
+  EXPECT_GT(plan.classes[0].plan.train.input_sets, 1);
+  for (int stage = 0; stage < 2; ++stage) {
+    const auto device = core::make_cpu_device(1);
+    test::NoTransport transport;
+    const core::Session session(*device, transport,
+                                plan_session(planned.job, planned.data, plan.shape, stage,
+                                             core::DeviceKind::kCpu, planned.factories));
+    EXPECT_EQ(plan.classes[stage].memory.total(), session.arena_bytes()) << stage;
+  }
+}
+
 TEST(RunPlan, DataParallelStepIsComputingAndWhatTheLastBucketExposes) {
   const RunPlan one = plan_of(kMlp, 1).run(), four = plan_of(kMlp, 4).run();
   EXPECT_EQ(one.classes.size(), 1u);
