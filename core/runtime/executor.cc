@@ -48,6 +48,7 @@ Executor::Executor(const Program& program, Device& device, Transport& transport,
       const int64_t bytes = program.graph.type(program.inputs[input]).bytes();
       device_inputs_.emplace_back(device, program.input_used[input] ? bytes : 0);
     }
+  for (int set = 0; set < input_sets_; ++set) read_.push_back(device.make_mark());
   if (!program.transfers.empty()) sent_.resize(program.slots);
   for (auto& marks : sent_)
     for (std::unique_ptr<Mark>& mark : marks) mark = device.make_mark();
@@ -119,21 +120,21 @@ void Executor::fetch(InputSource& source, int micro_batch) {
   const std::span<const void* const> batch = source.next();
   ensure(batch.size() == program_.inputs.size(),
          "a batch has one array for each input of the program");
-  const size_t first = (micro_batch % input_sets_) * batch.size();
+  const int set = micro_batch % input_sets_;
+  const size_t first = set * batch.size();
   if (device_inputs_.empty()) {
     std::ranges::copy(batch, inputs_.begin() + static_cast<int64_t>(first));
     return;
   }
-  const Stream compute = device_.stream(StreamRole::kCompute);
   const Stream copy = device_.stream(StreamRole::kCopy);
-  device_.order(compute, copy);  // the buffers may still be read
+  read_[set]->hold(copy);  // by what reads this set; the other may go on
   for (size_t i = 0; i < batch.size(); ++i) {
     if (!program_.input_used[i]) continue;
     Buffer& buffer = device_inputs_[first + i];
     device_.copy_in(buffer.data(), batch[i], buffer.bytes(), copy);
     inputs_[first + i] = buffer.data();
   }
-  device_.order(copy, compute);
+  device_.order(copy, device_.stream(StreamRole::kCompute));
   device_.synchronize(copy);  // the source may reuse its memory
 }
 
@@ -152,6 +153,8 @@ void Executor::run(InputSource& source) {
     if (segment.reads_inputs)
       while (fetched <= entry.micro_batch) fetch(source, fetched++);
     run_segment(segment, entry);
+    if (segment.reads_inputs)
+      read_[entry.micro_batch % input_sets_]->record(device_.stream(StreamRole::kCompute));
   }
 }
 

@@ -104,6 +104,7 @@ class Executor {
   int input_sets_ = 1;
   std::vector<Buffer> device_inputs_;             // sets of copies, in turn; else the source's own
   std::vector<const void*> inputs_;               // by set, then by input
+  std::vector<std::unique_ptr<Mark>> read_;       // by set: what read it last
   int64_t slot_offset_ = 0;                       // of the entry being run
   size_t first_input_ = 0;                        // of its set, in inputs_
   std::vector<std::unique_ptr<Kernel>> kernels_;  // by node
