@@ -23,14 +23,17 @@ int64_t round_up(int64_t value, int64_t multiple) {
 
 int64_t half_bytes(int64_t elements) { return round_up(elements * size_of(DType::kBF16), 256); }
 
-// The library's, and in front of it the rounded copies of activations.
-int64_t workspace_bytes(DeviceKind device, DType operands,
+// The library's, and in front of it the rounded copies of activations; or that of our own product,
+// which a CPU may run in its place.
+int64_t workspace_bytes(DeviceKind device, DType operands, const Avx2Product& own,
                         std::initializer_list<ValueType> activations) {
-  if (device == DeviceKind::kCpu && operands == DType::kF32) return kCpuWorkspaceBytes;
+  const int64_t own_bytes = device == DeviceKind::kCpu ? own.workspace_bytes() : 0;
+  if (device == DeviceKind::kCpu && operands == DType::kF32)
+    return std::max(kCpuWorkspaceBytes, own_bytes);
   int64_t bytes = device == DeviceKind::kCuda ? kCudaWorkspaceBytes : kCpuHalfWorkspaceBytes;
   if (operands != DType::kF32)
     for (const ValueType& type : activations) bytes += half_bytes(type.elements());
-  return bytes;
+  return std::max(bytes, own_bytes);
 }
 
 // oneDNN's formats for weights pad both dimensions to at most 64.
@@ -59,6 +62,19 @@ bool is_f32_of(const ValueType& type, const Shape& shape) {
 }
 
 }  // namespace
+
+Avx2Product linear_product(const NodeTypes& types) {
+  const Shape& weight = types.inputs[1].shape;
+  return {.m = types.inputs[0].elements() / weight[1],
+          .n = weight[0],
+          .k = weight[1],
+          .b_transposed = true};
+}
+
+Avx2Product linear_grad_input_product(const NodeTypes& types) {
+  const Shape& weight = types.inputs[1].shape;
+  return {.m = types.inputs[0].elements() / weight[0], .n = weight[1], .k = weight[0]};
+}
 
 Avx2Product linear_grad_weight_product(const NodeTypes& types) {
   const int64_t out = types.outputs[0].shape[0];
@@ -146,7 +162,7 @@ Cost Linear::cost(const NodeTypes& types) const {
 }
 
 int64_t Linear::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  return workspace_bytes(device, operands(), {types.inputs[0]});
+  return workspace_bytes(device, operands(), linear_product(types), {types.inputs[0]});
 }
 
 int64_t Linear::prepared_cap(const NodeTypes& types, DeviceKind device) const {
@@ -172,7 +188,7 @@ Cost LinearGradInput::cost(const NodeTypes& types) const {
 }
 
 int64_t LinearGradInput::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  return workspace_bytes(device, operands_, {types.inputs[0]});
+  return workspace_bytes(device, operands_, linear_grad_input_product(types), {types.inputs[0]});
 }
 
 int64_t LinearGradInput::prepared_cap(const NodeTypes& types, DeviceKind device) const {
@@ -202,9 +218,8 @@ Cost LinearGradWeight::cost(const NodeTypes& types) const {
 }
 
 int64_t LinearGradWeight::workspace_cap(const NodeTypes& types, DeviceKind device) const {
-  const int64_t own =
-      device == DeviceKind::kCpu ? linear_grad_weight_product(types).workspace_bytes() : 0;
-  return std::max(workspace_bytes(device, operands_, {types.inputs[0], types.inputs[1]}), own);
+  return workspace_bytes(device, operands_, linear_grad_weight_product(types),
+                         {types.inputs[0], types.inputs[1]});
 }
 
 }  // namespace trireme::core

@@ -26,26 +26,22 @@ Limits behind_copies(Limits limits, DType operands, std::initializer_list<int64_
 class Product {
  public:
   struct Spec {
-    int64_t m = 0, n = 0, k = 0;
-    bool b_transposed = false;
+    Avx2Product sizes;
     bool bias = false;
     ActivationKind activation = ActivationKind::kNone;
     DType operands = DType::kF32;
   };
 
   Product(const Spec& spec, const Limits& limits)
-      : threads_(limits.threads), rounded_(spec.operands == DType::kF32 ? 0 : spec.m * spec.k) {
-    if (spec.operands == DType::kF32 && has_avx2_product())
-      own_ = {.m = spec.m,
-              .n = spec.n,
-              .k = spec.k,
-              .b_transposed = spec.b_transposed,
-              .relu = spec.activation == ActivationKind::kRelu};
-    else
-      library_ = onednn::make_matmul({.m = spec.m,
-                                      .n = spec.n,
-                                      .k = spec.k,
-                                      .b_transposed = spec.b_transposed,
+      : threads_(limits.threads),
+        rounded_(spec.operands == DType::kF32 ? 0 : spec.sizes.m * spec.sizes.k),
+        own_(spec.sizes) {
+    own_.relu = spec.activation == ActivationKind::kRelu;
+    if (spec.operands != DType::kF32 || !has_avx2_product())
+      library_ = onednn::make_matmul({.m = own_.m,
+                                      .n = own_.n,
+                                      .k = own_.k,
+                                      .b_transposed = own_.b_transposed,
                                       .bias = spec.bias,
                                       .activation = spec.activation,
                                       .operands = spec.operands},
@@ -100,11 +96,7 @@ class LinearKernel : public Kernel {
     return kind == ActivationKind::kNone || kind == ActivationKind::kRelu;
   }
   Product::Spec spec(const NodeTypes& types, DType operands) const {
-    const Shape& weight = types.inputs[1].shape;
-    return {.m = elements_ / weight[0],
-            .n = weight[0],
-            .k = weight[1],
-            .b_transposed = true,
+    return {.sizes = linear_product(types),
             .bias = has_bias_,
             .activation = fused_,
             .operands = operands};
@@ -122,11 +114,7 @@ class LinearKernel : public Kernel {
 class LinearGradInputKernel : public Kernel {
  public:
   LinearGradInputKernel(const NodeTypes& types, DType operands, const Limits& limits)
-      : product_({.m = types.inputs[0].elements() / types.inputs[1].shape[0],
-                  .n = types.inputs[1].shape[1],
-                  .k = types.inputs[1].shape[0],
-                  .operands = operands},
-                 limits) {}
+      : product_({.sizes = linear_grad_input_product(types), .operands = operands}, limits) {}
 
   void prepare(const KernelArgs& args) override { product_.prepare(args); }
   void run(const KernelArgs& args) override { product_.run(args, nullptr, args.out<float>(0)); }

@@ -122,7 +122,7 @@ struct ControlOptions {
 // update, reaches back over about a ninth of the updates so far, and over 1 / (1 - decay) updates
 // at most. That is the rule of TensorFlow's ExponentialMovingAverage with num_updates = t - 2.
 struct AverageOptions {
-  float decay = 0.999f;  // in (0, 1)
+  float decay = 0.999f;  // in [0, 1)
 
   bool operator==(const AverageOptions&) const = default;
 };
