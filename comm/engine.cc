@@ -13,12 +13,15 @@
 namespace trireme::comm {
 namespace {
 
-// With work under way and nobody waiting: this many polls with a yield, then sleeps.
-constexpr int kYields = 32;
-constexpr int kShortestSleepUs = 20;
-constexpr int kLongestSleepUs = 160;
-// With nothing to do: the next call often comes at once.
-constexpr int kIdleYields = 64;
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+using Clock = std::chrono::steady_clock;
+
+// With work under way and nobody waiting, the thread polls for as long as one waking costs, since an
+// answer often comes at once, then sleeps for this many times that.
+constexpr int kSleepOverWaking = 16;
+// The cost of a waking: 5 us on a machine of its own, 40 where a hypervisor keeps the timers.
+constexpr nanoseconds kLeastWaking = 5us, kMostWaking = 50us;
 
 // The comm thread shares its core with one that computes without a pause, and computes little itself.
 // From Linux 6.12 on, a thread that asks for shorter slices takes over when it wakes; it would wait
@@ -162,7 +165,7 @@ void Engine::loop() {
   prctl(PR_SET_NAME, "trireme-comm");
   prctl(PR_SET_TIMERSLACK, 1000UL);  // the default stretches each short sleep by 50 us
   ask_for_short_slices();
-  int fruitless = 0;
+  Clock::time_point last_move = Clock::now();
   while (true) {
     const int64_t seen_events = events_.load();
     bool moved = run_tasks();
@@ -171,8 +174,10 @@ void Engine::loop() {
     else
       moved |= poll_queues();
     if (stop_.load()) break;
-    fruitless = moved ? 0 : fruitless + 1;
-    if (!moved) pause(fruitless, seen_events);
+    if (moved)
+      last_move = Clock::now();
+    else
+      pause(last_move, seen_events);
   }
   run_tasks();
   if (busy())
@@ -216,7 +221,7 @@ bool Engine::poll(Queue& queue) {
   if (!operation.started) {
     if (started + 1 != operation.sequence) return false;
     operation.started = true;
-    operation.start = std::chrono::steady_clock::now();
+    operation.start = Clock::now();
     moved = true;
   }
   const int step = operation.step;
@@ -226,7 +231,7 @@ bool Engine::poll(Queue& queue) {
   if (!done) return moved || step != operation.step;
   core::CpuStream& stream = *operation.stream;
   const int64_t ticket = operation.ticket;
-  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - operation.start;
+  const nanoseconds took = Clock::now() - operation.start;
   stream.busy_ns.fetch_add(took.count(), std::memory_order_relaxed);
   communicator.pending_.fetch_sub(1);
   queue.head.store(head + 1);
@@ -269,33 +274,37 @@ void Engine::drop(Queue& queue) noexcept {
   stream.completed.notify_all();
 }
 
-// The host enqueues, then computes: the comm thread must not take its core. A blocked host has
-// nothing to lose, so then polling goes on without sleep.
-void Engine::pause(int fruitless, int64_t seen_events) {
+// The host enqueues, then computes: the comm thread must not take its core. It never yields to it
+// either: since Linux 6.6 a thread that yields to one that computes gets the core back at a tick of
+// the scheduler's clock, up to 4 ms later, and no bell wakes it before. A blocked host has nothing to
+// lose, so then polling goes on without sleep.
+void Engine::pause(Clock::time_point last_move, int64_t seen_events) {
   if (!busy()) {
-    if (fruitless <= kIdleYields)
-      std::this_thread::yield();
-    else
-      sleep(seen_events, 0);
-    return;
-  }
-  if (waiters_.load() > 0 || fruitless <= kYields) {
+    sleep(seen_events, nanoseconds::max());
+  } else if (waiters_.load() > 0) {
     std::this_thread::yield();
-    return;
+  } else if (Clock::now() - last_move > waking_) {
+    sleep(seen_events, kSleepOverWaking * waking_);
   }
-  const int doublings = std::min((fruitless - kYields) / 4, 10);
-  sleep(seen_events, std::min(kShortestSleepUs << doublings, kLongestSleepUs));
 }
 
-void Engine::sleep(int64_t seen_events, int microseconds) {
+void Engine::sleep(int64_t seen_events, nanoseconds longest) {
   asleep_.store(true);
   std::unique_lock lock(bell_mutex_);
   const auto woken = [&] { return events_.load() != seen_events; };
-  if (microseconds == 0)
+  if (longest == nanoseconds::max()) {
     bell_.wait(lock, woken);
-  else
-    bell_.wait_for(lock, std::chrono::microseconds(microseconds), woken);
+  } else {
+    const Clock::time_point begin = Clock::now();
+    if (!bell_.wait_for(lock, longest, woken)) note_waking(Clock::now() - begin - longest);
+  }
   asleep_.store(false);
+}
+
+// Follows the median of what sleeps took beyond their time.
+void Engine::note_waking(nanoseconds took) {
+  waking_ += took > waking_ ? waking_ / 16 : -waking_ / 16;
+  waking_ = std::clamp(waking_, kLeastWaking, kMostWaking);
 }
 
 void Engine::ring_bell() noexcept {

@@ -2,9 +2,9 @@
 //
 // One engine a process (one per rank where ranks are threads). Each stream has a queue of fixed
 // capacity; the call at its head is polled until it is done, so streams progress independently and
-// nothing ever blocks. While calls are under way and nobody waits, the thread backs off (yield,
-// then sleeps of tens of microseconds) to leave the core to compute; while the host waits for one,
-// it polls hard; while there is nothing to do it sleeps. Nothing is allocated per call.
+// nothing ever blocks. While calls are under way and nobody waits, the thread sleeps between polls to
+// leave the core to compute; while the host waits for one, it polls hard; while there is nothing to
+// do it sleeps. Nothing is allocated per call.
 //
 // The first failure is kept: every queued call is dropped, every stream with work fails, and every
 // later call throws it.
@@ -98,8 +98,10 @@ class Engine final : public core::StreamEngine {
   void keep_first(std::exception_ptr error) noexcept;
   void drop_all() noexcept;
   void drop(Queue& queue) noexcept;
-  void pause(int fruitless, int64_t seen_events);
-  void sleep(int64_t seen_events, int microseconds);
+  void pause(std::chrono::steady_clock::time_point last_move, int64_t seen_events);
+  // Until the bell rings; at most for `longest`, and for ever if that is nanoseconds::max().
+  void sleep(int64_t seen_events, std::chrono::nanoseconds longest);
+  void note_waking(std::chrono::nanoseconds took);
   void ring_bell() noexcept;
 
   std::mutex submit_mutex_;  // queues' ownership, sequences, the first failure
@@ -120,6 +122,7 @@ class Engine final : public core::StreamEngine {
   std::mutex bell_mutex_;
   std::condition_variable bell_;
   std::atomic<bool> stop_{false};
+  std::chrono::nanoseconds waking_{std::chrono::microseconds(40)};  // what a sleep costs, on the comm thread
   std::thread thread_;
 };
 
