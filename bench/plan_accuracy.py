@@ -7,9 +7,9 @@ memory  jobs of more than 512 MiB a rank, on 1 and 2 ranks, for 2 steps: the pea
         resident memory minus what it had before the arenas (metrics.jsonl), over the plan's bytes;
         of ranks that hold the same part of the network the fullest is judged, since MPI's reductions
         take their memory on some ranks only
-time    `trireme doctor --measure`, then the median of 20 steps of six jobs beside the plan's step; of
-        N rounds of both the quickest plan and the quickest median count, since other work on the
-        machine only adds
+time    `trireme doctor --measure`, then the median step of six jobs beside the plan's, of 20 steps
+        and of as many as the plan sees in two seconds; of N rounds of both the quickest plan and the
+        quickest median count, since other work on the machine only adds
 
 Ends with 1 if a figure is further off than --memory-bound (0.02) or --time-bound (0.2). The machine
 should have nothing else to do. Standard library only.
@@ -135,8 +135,9 @@ def report_time(bench, bound, runs):
             for row in TIME:
                 if row[1] != ranks:
                     continue
-                job = bench.job(row, 24)
-                planned[row[0]].append(bench.plan(job, ranks, "device.json")["step_seconds"] * 1e3)
+                seconds = bench.plan(bench.job(row, 24), ranks, "device.json")["step_seconds"]
+                planned[row[0]].append(seconds * 1e3)
+                job = bench.job(row, 4 + max(20, round(2 / seconds)))
                 steps = [r["step_ms"] for r in bench.train(job, ranks) if "step_ms" in r][4:]
                 measured[ranks][row[0]].append(statistics.median(steps))
     print(f"{'job':<20} {'ranks':>5} {'planned ms':>11} {'measured ms':>11} {'off':>8}")

@@ -17,5 +17,10 @@ export OMPI_MCA_hwloc_base_binding_policy=${OMPI_MCA_hwloc_base_binding_policy:-
 export OMPI_MCA_mpi_yield_when_idle=${OMPI_MCA_mpi_yield_when_idle:-1}
 # A failure is one line of ours, without mpirun's paragraph on top.
 export OMPI_MCA_orte_execute_quiet=${OMPI_MCA_orte_execute_quiet:-1}
-# Containers that forbid process_vm_readv make vader warn; copying through shared memory always works.
-export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+# A large message is one copy where ranks may read each other's memory, and goes through shared memory
+# otherwise. Asked here, since vader finds out at the first such message: a container's seccomp filter
+# or a strict yama may forbid it.
+if ! grep -qs '^Seccomp:[[:space:]]*0' /proc/self/status ||
+  grep -qs '[23]' /proc/sys/kernel/yama/ptrace_scope; then
+  export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+fi

@@ -310,11 +310,15 @@ core::LinkModel time_links(comm::Communicator& group, const core::LinkModel& oth
 
 core::LinkModel time_messages(comm::Communicator& group, core::Device& device) {
   constexpr int kRuns = 15;
-  constexpr double kComputing = 0.02;  // seconds
+  constexpr double kComputing = 0.02, kLate = 0.005;  // seconds
+  if (group.size() == 1) return {};
   const bool sends = group.rank() % 2 == 0 && group.rank() + 1 < group.size();
   const bool receives = group.rank() % 2 == 1;
-  const auto seconds_of = [&](int64_t elements) {
-    std::vector<float> values(static_cast<size_t>(elements));
+  const auto compute_until = [](double end) {
+    while (seconds_now() < end) continue;
+  };
+  // From when both ends have come.
+  const auto median_of = [&](std::vector<float>& values, double receiver_late) {
     std::vector<double> runs(1);
     for (int i = 0; i < kRuns; ++i) {
       comm::barrier(group);
@@ -322,20 +326,24 @@ core::LinkModel time_messages(comm::Communicator& group, core::Device& device) {
       if (sends) {
         const core::Stream stream = device.stream(StreamRole::kSendDown);
         group.send(std::span<const float>(values), group.rank() + 1, stream);
-        while (seconds_now() < begin + kComputing) continue;
+        compute_until(begin + kComputing);
         device.synchronize(stream);
       } else if (receives) {
         const core::Stream stream = device.stream(StreamRole::kReceiveDown);
+        compute_until(begin + receiver_late);
         group.recv(std::span(values), group.rank() - 1, stream);
         device.synchronize(stream);
-        runs.push_back(seconds_now() - begin);
+        runs.push_back(seconds_now() - begin - receiver_late);
       }
     }
-    std::vector<double> slowest{median(runs)};
-    group.all_reduce(std::span(slowest), core::ReduceOp::kMax);
-    return slowest[0];
+    return median(runs);
   };
-  if (group.size() == 1) return {};
+  const auto seconds_of = [&](int64_t elements) {
+    std::vector<float> values(static_cast<size_t>(elements));
+    std::vector<double> slowest{median_of(values, 0), median_of(values, kLate)};
+    group.all_reduce(std::span(slowest), core::ReduceOp::kMax);
+    return std::ranges::max(slowest);
+  };
   constexpr int64_t kLarge = int64_t{1} << 18;  // elements
   const double small = seconds_of(1), large = seconds_of(kLarge);
   return {small, kLarge * core::size_of(core::DType::kF32) / std::max(large - small, 1e-9)};

@@ -24,8 +24,9 @@ void time_updates(core::Device& device, core::DeviceModel& model);
 // Collective. A group of one leaves the link as it is.
 core::LinkModel time_links(comm::Communicator& group, const core::LinkModel& otherwise);
 
-// The same of messages between neighbours, whose receiver waits while the sender computes, as stages
-// of a pipeline do. Of a group of one: none.
+// The same of messages between neighbours, from when both ends have come until the receiver has it.
+// The sender computes meanwhile, as stages of a pipeline do; the slower counts of a receiver that came
+// first and one that came late. Collective. Of a group of one: none.
 core::LinkModel time_messages(comm::Communicator& group, core::Device& device);
 
 // All of it, about half a minute: reference networks of several sizes, updates, links. Collective:
