@@ -54,7 +54,7 @@ MUTANTS = [
            "program_.first_row(entry.micro_batch)", "parallel_tests", "*DataParallel*"),
     Mutant("overwrite", "memory is taken over while somebody still reads it", "core/program/storage.cc",
            "if (storage < 0 || storages_[storage].range.end != time_of_[id]) return -1;",
-           "if (storage < 0) return -1;", "core_tests", "Storage.*"),
+           "if (storage < 0 || storages_[storage].range.end < time_of_[id]) return -1;", "core_tests", "Storage.*"),
     Mutant("accumulate", "later micro-batches replace the gradient", "core/runtime/executor.cc",
            "    case Adds::kWithinStep:\n      return !entry.first;",
            "    case Adds::kWithinStep:\n      return false;", "core_tests", "Session.*"),
