@@ -32,17 +32,20 @@ Row attend(const Sizes& s, const std::vector<double>& qkv, int64_t b, int64_t h,
   };
   std::vector<double> scores;
   for (int64_t j = 0; j <= i; ++j) {
+    const double *query = at(i, h), *key = at(j, s.heads + kv_head);
     double dot = 0;
-    for (int64_t d = 0; d < s.head_dim; ++d) dot += at(i, h)[d] * at(j, s.heads + kv_head)[d];
+    for (int64_t d = 0; d < s.head_dim; ++d) dot += query[d] * key[d];
     scores.push_back(scale_of(s) * dot);
   }
   const double max = *std::ranges::max_element(scores);
   double sum = 0;
   for (double score : scores) sum += std::exp(score - max);
   Row row{std::vector<double>(static_cast<size_t>(s.head_dim)), max + std::log(sum)};
-  for (int64_t j = 0; j <= i; ++j)
-    for (int64_t d = 0; d < s.head_dim; ++d)
-      row.y[d] += std::exp(scores[j] - row.log_sum_exp) * at(j, s.heads + s.kv_heads + kv_head)[d];
+  for (int64_t j = 0; j <= i; ++j) {
+    const double share = std::exp(scores[j] - row.log_sum_exp);
+    const double* value = at(j, s.heads + s.kv_heads + kv_head);
+    for (int64_t d = 0; d < s.head_dim; ++d) row.y[d] += share * value[d];
+  }
   return row;
 }
 
