@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 // With work under way and nobody waiting, the thread polls for as long as one waking costs, since an
 // answer often comes at once, then sleeps for this many times that.
 constexpr int kSleepOverWaking = 16;
-// The cost of a waking: 5 us on a machine of its own, 40 where a hypervisor keeps the timers.
+// Bounds of that cost; 40 us were seen where a hypervisor keeps the timers.
 constexpr nanoseconds kLeastWaking = 5us, kMostWaking = 50us;
 
 // The comm thread shares its core with one that computes without a pause, and computes little itself.
@@ -275,8 +275,8 @@ void Engine::drop(Queue& queue) noexcept {
 }
 
 // The host enqueues, then computes: the comm thread must not take its core. It never yields to it
-// either: since Linux 6.6 a thread that yields to one that computes gets the core back at a tick of
-// the scheduler's clock, up to 4 ms later, and no bell wakes it before. A blocked host has nothing to
+// either: on Linux 6.18 a thread that yields to one that computes gets the core back at a tick of the
+// scheduler's clock, up to 4 ms later, and no bell wakes it before. A blocked host has nothing to
 // lose, so then polling goes on without sleep.
 void Engine::pause(Clock::time_point last_move, int64_t seen_events) {
   if (!busy()) {
