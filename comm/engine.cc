@@ -17,16 +17,16 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 using Clock = std::chrono::steady_clock;
 
-// With work under way and nobody waiting, the thread polls for as long as one waking costs, since an
-// answer often comes at once, then sleeps for this many times that.
+// With work under way and nobody waiting, the thread polls for as long as one waking costs, since
+// an answer often comes at once, then sleeps for this many times that.
 constexpr int kSleepOverWaking = 16;
 // Bounds of that cost; 40 us were seen where a hypervisor keeps the timers.
 constexpr nanoseconds kLeastWaking = 5us, kMostWaking = 50us;
 
-// The comm thread shares its core with one that computes without a pause, and computes little itself.
-// From Linux 6.12 on, a thread that asks for shorter slices takes over when it wakes; it would wait
-// for the other's slice to end otherwise, 3 ms. Kernels that know no such thing change nothing.
-// Source: sched_setattr(2); the kernel's struct, which C libraries of some years ago lack.
+// The comm thread shares its core with one that computes without a pause, and computes little
+// itself. From Linux 6.12 on, a thread that asks for shorter slices takes over when it wakes; it
+// would wait for the other's slice to end otherwise, 3 ms. Kernels that know no such thing change
+// nothing. Source: sched_setattr(2); the kernel's struct, which C libraries of some years ago lack.
 void ask_for_short_slices() {
   struct {
     uint32_t size, policy;
@@ -275,9 +275,9 @@ void Engine::drop(Queue& queue) noexcept {
 }
 
 // The host enqueues, then computes: the comm thread must not take its core. It never yields to it
-// either: on Linux 6.18 a thread that yields to one that computes gets the core back at a tick of the
-// scheduler's clock, up to 4 ms later, and no bell wakes it before. A blocked host has nothing to
-// lose, so then polling goes on without sleep.
+// either: on Linux 6.18 a thread that yields to one that computes gets the core back at a tick of
+// the scheduler's clock, up to 4 ms later, and no bell wakes it before. A blocked host has nothing
+// to lose, so then polling goes on without sleep.
 void Engine::pause(Clock::time_point last_move, int64_t seen_events) {
   if (!busy()) {
     sleep(seen_events, nanoseconds::max());

@@ -2,9 +2,9 @@
 //
 // One engine a process (one per rank where ranks are threads). Each stream has a queue of fixed
 // capacity; the call at its head is polled until it is done, so streams progress independently and
-// nothing ever blocks. While calls are under way and nobody waits, the thread sleeps between polls to
-// leave the core to compute; while the host waits for one, it polls hard; while there is nothing to
-// do it sleeps. Nothing is allocated per call.
+// nothing ever blocks. While calls are under way and nobody waits, the thread sleeps between polls
+// to leave the core to compute; while the host waits for one, it polls hard; while there is nothing
+// to do it sleeps. Nothing is allocated per call.
 //
 // The first failure is kept: every queued call is dropped, every stream with work fails, and every
 // later call throws it.
@@ -122,7 +122,7 @@ class Engine final : public core::StreamEngine {
   std::mutex bell_mutex_;
   std::condition_variable bell_;
   std::atomic<bool> stop_{false};
-  std::chrono::nanoseconds waking_{std::chrono::microseconds(40)};  // what a sleep costs, on the comm thread
+  std::chrono::nanoseconds waking_ = std::chrono::microseconds(40);  // what one costs; comm thread
   std::thread thread_;
 };
 

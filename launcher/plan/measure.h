@@ -25,8 +25,8 @@ void time_updates(core::Device& device, core::DeviceModel& model);
 core::LinkModel time_links(comm::Communicator& group, const core::LinkModel& otherwise);
 
 // The same of messages between neighbours, from when both ends have come until the receiver has it.
-// The sender computes meanwhile, as stages of a pipeline do; the slower counts of a receiver that came
-// first and one that came late. Collective. Of a group of one: none.
+// The sender computes meanwhile, as stages of a pipeline do; the slower counts of a receiver that
+// came first and one that came late. Collective. Of a group of one: none.
 core::LinkModel time_messages(comm::Communicator& group, core::Device& device);
 
 // All of it, about half a minute: reference networks of several sizes, updates, links. Collective:
